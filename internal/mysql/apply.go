@@ -1,0 +1,186 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+
+	"sidestream/replicator"
+)
+
+// Apply implements replicator.Target. The order of the steps is the proof:
+// nothing can commit before the compare-and-set is known to have matched.
+func (t *Target) Apply(ctx context.Context, p replicator.Prepared, attempt string) (replicator.Applied, error) {
+	batch, ok := p.(*prepared)
+	if !ok {
+		return replicator.Applied{}, &replicator.Failure{Class: replicator.Blocked, Reason: "internal", Detail: fmt.Sprintf("a batch prepared by another target: %T", p)}
+	}
+	applied, tail, err := t.transaction(ctx, batch, attempt)
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return replicator.Applied{}, f
+	}
+	t.tail = tail
+	if found := t.table.Load(); found != nil {
+		t.observeHeadroom(found)
+	}
+	return applied, nil
+}
+
+func (t *Target) transaction(ctx context.Context, p *prepared, attempt string) (applied replicator.Applied, tail run, err error) {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return applied, tail, err
+	}
+	// The snapshot is what verifies the ids: it shows our rows and nobody's later ones.
+	if _, err := s.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+		return applied, tail, err
+	}
+	if err := t.moveCursor(ctx, s, p.batch, attempt); err != nil {
+		return applied, tail, err
+	}
+	places, err := t.insertRecords(ctx, s, p)
+	if err != nil {
+		return applied, tail, err
+	}
+	if tail, err = t.recordLedger(ctx, s, p.batch.From.Generation, places); err != nil {
+		return applied, tail, err
+	}
+	if applied, err = t.changeRecords(ctx, s, p.batch); err != nil {
+		return applied, tail, err
+	}
+	if err := t.park(ctx, s, p.batch); err != nil {
+		return applied, tail, err
+	}
+	return applied, tail, commit(ctx, s)
+}
+
+// commit sends COMMIT. ctx has no short deadline: cancelling it is what makes
+// the outcome doubtful.
+func commit(ctx context.Context, s *session) error {
+	_, err := s.exec(ctx, "COMMIT")
+	if err == nil {
+		return nil
+	}
+	f := classify(err)
+	if !commitRefused(err) {
+		f.Doubtful = true
+		f.Class, f.Reason = replicator.Transient, "commit_unanswered"
+	}
+	return f
+}
+
+// moveCursor is the compare-and-set: it comes first and must touch exactly one
+// row, or somebody else has moved the cursor.
+func (t *Target) moveCursor(ctx context.Context, s *session, b replicator.Batch, attempt string) error {
+	n, err := s.execCount(ctx, "UPDATE "+t.names.cursor+
+		" SET position = ?, anchors = ?, source_id = ?, attempt = ?, applied_total = applied_total + ?, updated_at = CURRENT_TIMESTAMP(6)"+
+		" WHERE source = ? AND generation = ? AND position = ?",
+		b.To, encodeAnchors(b.Anchors), b.SourceID, attempt, len(b.Items), t.opt.Source, b.From.Generation, b.From.Position)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: fmt.Sprintf("the cursor is not at position %d", b.From.Position)}
+	}
+	return nil
+}
+
+// changeRecords applies edits, unsends and erasures to rows that earlier
+// batches wrote. Every statement also matches user_id, direction and
+// created_at: ids are reused after TRUNCATE or a restore, and a stranger's row
+// must never be touched. created_at = created_at keeps old servers from putting
+// the current time there.
+func (t *Target) changeRecords(ctx context.Context, s *session, b replicator.Batch) (replicator.Applied, error) {
+	applied := replicator.Applied{Missed: map[string]int{}}
+	for i := range b.Items {
+		item := &b.Items[i]
+		if item.Op != replicator.OpUpdate && item.Op != replicator.OpDelete {
+			continue
+		}
+		r, err := t.runAt(ctx, s, b.From.Generation, item.MessagePosition)
+		if err != nil {
+			return applied, err
+		}
+		id, ok := r.idOf(item.MessagePosition)
+		if !ok {
+			applied.Missed["not_in_ledger"]++
+			continue
+		}
+		found, err := t.changeRecord(ctx, s, item, id)
+		if err != nil {
+			return applied, err
+		}
+		if !found {
+			applied.Missed["row_gone"]++
+		}
+	}
+	return applied, nil
+}
+
+// changeRecord reports whether the row was there, changed or not.
+func (t *Target) changeRecord(ctx context.Context, s *session, item *replicator.Item, id int64) (bool, error) {
+	n, found := t.names, t.table.Load()
+	var guard []byte
+	guard = append(guard, " WHERE "+n.id+" = "+fmt.Sprint(id)+" AND "+n.userID+" = "...)
+	guard = t.appendText(guard, item.Was.UserID, t.opt.Columns.UserID, found)
+	guard = append(guard, " AND "+n.direction+" = "...)
+	guard = t.appendText(guard, item.Was.Direction, t.opt.Columns.Direction, nil)
+	guard = append(guard, " AND "+n.createdAt+" = "...)
+	guard = t.appendTime(guard, item.Was.CreatedAt, found)
+
+	var count int
+	if err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+n.target+string(guard)+" FOR UPDATE").Scan(&count); err != nil {
+		return false, err
+	}
+	if count == 0 {
+		return false, nil
+	}
+	if item.Op == replicator.OpDelete {
+		_, err := s.exec(ctx, "DELETE FROM "+n.target+string(guard))
+		return true, err
+	}
+	set := []byte("UPDATE " + n.target + " SET " + n.createdAt + " = " + n.createdAt + ", " + n.message + " = ")
+	set = t.appendText(set, item.Record.Message, t.opt.Columns.Message, found)
+	if item.Record.UserID != item.Was.UserID {
+		set = append(set, ", "+n.userID+" = "...)
+		set = t.appendText(set, item.Record.UserID, t.opt.Columns.UserID, found)
+		set = append(set, ", "+n.username+" = "...)
+		set = t.appendText(set, item.Record.Username, t.opt.Columns.Username, found)
+	}
+	for _, e := range n.extra {
+		set = append(set, ", "+quote(e.name)+" = "...)
+		set = t.appendText(set, e.value(&item.Record), e.name, found)
+	}
+	_, err := s.exec(ctx, string(set)+string(guard))
+	return true, err
+}
+
+// park stores dead letters. A position that was parked before (the operator
+// moved the cursor back) counts another attempt.
+func (t *Target) park(ctx context.Context, s *session, b replicator.Batch) error {
+	parked := 0
+	for i := range b.Items {
+		item := &b.Items[i]
+		if item.Op != replicator.OpPark {
+			continue
+		}
+		parked++
+		n, err := s.execCount(ctx, "UPDATE "+t.names.deadLetters+" SET attempts = attempts + 1, code = ?, reason = ?, resolved_at = NULL WHERE source = ? AND generation = ? AND position = ?",
+			item.Code, item.Reason, t.opt.Source, b.From.Generation, item.Position)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		if _, err := s.exec(ctx, "INSERT INTO "+t.names.deadLetters+" (source, generation, position, message_id, code, reason, attempts) VALUES (?,?,?,?,?,?,1)",
+			t.opt.Source, b.From.Generation, item.Position, cutTo(item.MessageID, column{limit: 512}), item.Code, item.Reason); err != nil {
+			return err
+		}
+	}
+	if parked == 0 {
+		return nil
+	}
+	return t.countDeadLetters(ctx, s)
+}

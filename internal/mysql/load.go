@@ -1,0 +1,157 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"sidestream/replicator"
+)
+
+// Load implements replicator.Target.
+func (t *Target) Load(ctx context.Context) (replicator.Cursor, error) {
+	cursor, err := t.load(ctx)
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return replicator.Cursor{}, f
+	}
+	return cursor, nil
+}
+
+func (t *Target) load(ctx context.Context) (replicator.Cursor, error) {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return replicator.Cursor{}, err
+	}
+	if err := t.ensureState(ctx, s); err != nil {
+		return replicator.Cursor{}, err
+	}
+	found, err := t.inspect(ctx, s)
+	if err != nil {
+		return replicator.Cursor{}, err
+	}
+	t.table.Store(found)
+	cursor, err := t.readCursor(ctx, s, "")
+	if err != nil || !cursor.Known {
+		return cursor, err
+	}
+	if t.tail, err = t.runAt(ctx, s, cursor.Generation, math.MaxInt64); err != nil {
+		return replicator.Cursor{}, err
+	}
+	t.observeHeadroom(found)
+	return cursor, t.countDeadLetters(ctx, s)
+}
+
+// readCursor reads the cursor's row; lock is "" or " FOR UPDATE".
+func (t *Target) readCursor(ctx context.Context, s *session, lock string) (replicator.Cursor, error) {
+	var c replicator.Cursor
+	var anchors, updated string
+	err := s.conn.QueryRowContext(ctx, "SELECT generation, source_id, start_position, position, anchors, attempt, applied_total, updated_at FROM "+
+		t.names.cursor+" WHERE source = ?"+lock, t.opt.Source).
+		Scan(&c.Generation, &c.SourceID, &c.StartPosition, &c.Position, &anchors, &c.Attempt, &c.AppliedTotal, &updated)
+	if errors.Is(err, sql.ErrNoRows) {
+		return replicator.Cursor{}, nil
+	}
+	if err != nil {
+		return replicator.Cursor{}, err
+	}
+	if c.Anchors, err = decodeAnchors(anchors); err != nil {
+		return replicator.Cursor{}, &replicator.Failure{
+			Class: replicator.Blocked, Reason: "state_unreadable",
+			Detail: "the anchors in " + tableCursor + " are not as this program writes them", Hint: "run: replicator cursor show", Err: err,
+		}
+	}
+	c.Known = true
+	// The session's zone is UTC. The time informs people only, so one that does
+	// not parse stays zero.
+	c.UpdatedAt, _ = time.Parse("2006-01-02 15:04:05.999999", updated)
+	return c, nil
+}
+
+// Init implements replicator.Target.
+func (t *Target) Init(ctx context.Context, first replicator.Cursor) error {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return classify(err)
+	}
+	_, err = s.exec(ctx, "INSERT INTO "+t.names.cursor+" (source, generation, source_id, start_position, position, anchors, attempt, applied_total) VALUES (?,?,?,?,?,?,?,?)",
+		t.opt.Source, first.Generation, first.SourceID, first.StartPosition, first.Position, encodeAnchors(first.Anchors), first.Attempt, first.AppliedTotal)
+	if isNumber(err, 1062) {
+		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: "a cursor exists by now", Err: err}
+	}
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return f
+	}
+	return nil
+}
+
+// Empty implements replicator.Target.
+func (t *Target) Empty(ctx context.Context) (bool, error) {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return false, classify(err)
+	}
+	var one int
+	err = s.conn.QueryRowContext(ctx, "SELECT 1 FROM "+t.names.target+" LIMIT 1").Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return false, f
+	}
+	return false, nil
+}
+
+func (t *Target) countDeadLetters(ctx context.Context, s *session) error {
+	var open int
+	err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.deadLetters+" WHERE source = ? AND resolved_at IS NULL", t.opt.Source).Scan(&open)
+	if err != nil {
+		return err
+	}
+	t.metrics.deadLettersOpen.Set(float64(open))
+	return nil
+}
+
+func (t *Target) observeHeadroom(found *table) {
+	if found.maxID > 0 && t.tail.length > 0 {
+		t.metrics.headroom.Set(max(0, 1-float64(t.tail.lastID())/found.maxID))
+	}
+}
+
+// Anchors are stored as a JSON array of [position, hash] pairs.
+func encodeAnchors(anchors []replicator.Anchor) string {
+	pairs := make([][2]any, 0, len(anchors))
+	for _, a := range anchors {
+		pairs = append(pairs, [2]any{a.Position, a.Hash})
+	}
+	text, _ := json.Marshal(pairs) // numbers and hex digits always marshal
+	return string(text)
+}
+
+func decodeAnchors(text string) ([]replicator.Anchor, error) {
+	var pairs [][2]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &pairs); err != nil {
+		return nil, fmt.Errorf("anchors: %w", err)
+	}
+	anchors := make([]replicator.Anchor, 0, len(pairs))
+	for _, p := range pairs {
+		var a replicator.Anchor
+		if err := json.Unmarshal(p[0], &a.Position); err != nil {
+			return nil, fmt.Errorf("anchors: %w", err)
+		}
+		if err := json.Unmarshal(p[1], &a.Hash); err != nil {
+			return nil, fmt.Errorf("anchors: %w", err)
+		}
+		anchors = append(anchors, a)
+	}
+	return anchors, nil
+}

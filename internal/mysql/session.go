@@ -1,0 +1,140 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"sidestream/replicator"
+)
+
+// session is one connection with the settings that applying relies on.
+type session struct {
+	db      *sql.DB
+	conn    *sql.Conn
+	address string
+	// maxPacket is the server's max_allowed_packet in bytes.
+	maxPacket int
+}
+
+// connect tries the addresses in order and returns the first that can be
+// written. The failure of the last one that answered is the result.
+func connect(ctx context.Context, o Options) (*session, error) {
+	var failure error
+	for _, address := range o.Addresses {
+		s, err := dial(ctx, o, address)
+		if err == nil {
+			return s, nil
+		}
+		// A server that answered says more than one that did not.
+		if f := replicator.AsFailure(err); failure == nil || f.Reason != "crm_unreachable" {
+			failure = err
+		}
+	}
+	return nil, failure
+}
+
+func dial(ctx context.Context, o Options, address string) (*session, error) {
+	cfg := driver.NewConfig()
+	cfg.Net, cfg.Addr = "tcp", address
+	if strings.HasPrefix(address, "/") {
+		cfg.Net = "unix"
+	}
+	cfg.User, cfg.DBName = o.User, o.Database
+	if o.Password != nil {
+		password, err := o.Password()
+		if err != nil {
+			return nil, &replicator.Failure{Class: replicator.Blocked, Reason: "crm_secret", Detail: "crm.password cannot be read", Hint: "check crm.password_file", Err: err}
+		}
+		cfg.Passwd = password
+	}
+	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = o.ConnectTimeout, o.ReadTimeout, o.WriteTimeout
+	cfg.InterpolateParams = true
+	cfg.Collation = "utf8mb4_general_ci" // known to every server; comparisons here are binary or numeric
+	cfg.MaxAllowedPacket = 0             // ask the server
+	cfg.Logger = silent{}                // its lines would bypass ours
+	if err := o.TLS.apply(cfg); err != nil {
+		return nil, &replicator.Failure{Class: replicator.Blocked, Reason: "crm_tls", Detail: "TLS settings cannot be used", Hint: "check crm.tls and crm.tls_ca_file", Err: err}
+	}
+	connector, err := driver.NewConnector(cfg)
+	if err != nil {
+		return nil, &replicator.Failure{Class: replicator.Blocked, Reason: "crm_settings", Detail: "the driver refuses the connection settings", Hint: "run: replicator check", Err: err}
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		_ = db.Close()
+		return nil, classifyConnect(err, address)
+	}
+	s := &session{db: db, conn: conn, address: address}
+	if err := s.setup(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// silent drops the driver's own log lines: every error reaches us as a value.
+type silent struct{}
+
+func (silent) Print(...any) {}
+
+// Settings of every session. A dead client must not hold the cursor's row lock
+// for hours (wait_timeout), and no statement may outlive our read timeout
+// (innodb_lock_wait_timeout), or an abandoned transaction could commit later.
+func sessionSettings() []string {
+	return []string{
+		"SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', " +
+			"time_zone='+00:00', wait_timeout=30",
+		"SET NAMES utf8mb4",
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+		"SET SESSION autocommit=1",
+	}
+}
+
+func (s *session) setup(ctx context.Context) error {
+	for _, statement := range sessionSettings() {
+		if _, err := s.exec(ctx, statement); err != nil {
+			return classify(err)
+		}
+	}
+	// Not every engine has it per session (the embedded one does not).
+	if _, err := s.exec(ctx, "SET SESSION innodb_lock_wait_timeout=5"); err != nil && isConnectionLoss(err) {
+		return classify(err)
+	}
+	var packet, readOnly string
+	if err := s.conn.QueryRowContext(ctx, "SELECT @@max_allowed_packet, @@read_only").Scan(&packet, &readOnly); err != nil {
+		return classify(err)
+	}
+	s.maxPacket, _ = strconv.Atoi(packet)
+	if s.maxPacket <= 0 {
+		s.maxPacket = 1 << 20
+	}
+	if readOnly == "1" || strings.EqualFold(readOnly, "on") {
+		return &replicator.Failure{Class: replicator.Transient, Reason: "crm_read_only", Detail: s.address + " is read-only", Hint: "wait for the failover, or list the writable server first in crm.addresses"}
+	}
+	return nil
+}
+
+func (s *session) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return s.conn.ExecContext(ctx, query, args...)
+}
+
+// execCount runs a statement and returns how many rows it changed.
+func (s *session) execCount(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := s.conn.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (s *session) close() {
+	// The server rolls back whatever the connection left open.
+	_ = s.conn.Close()
+	_ = s.db.Close()
+}

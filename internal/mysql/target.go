@@ -1,0 +1,86 @@
+package mysql
+
+import (
+	"context"
+	"sync/atomic"
+
+	"sidestream/replicator"
+)
+
+// Target is the CRM's table with the state beside it. It implements
+// replicator.Target: Load, Init, Empty, Apply and Probe belong to one
+// goroutine; Prepare may run beside them.
+type Target struct {
+	opt     Options
+	names   names
+	session *session
+	// table is what the last Load found; Prepare reads it from its own goroutine.
+	table   atomic.Pointer[table]
+	metrics *metrics
+
+	// tail is the ledger's last run as of the last Load or Apply.
+	tail run
+	// readBack is set where LAST_INSERT_ID() turned out not to tell the ids
+	// (a trigger moves them): the ids are read back from the own snapshot.
+	readBack bool
+}
+
+// New returns a target; it connects at the first call that needs it.
+func New(opt Options) (*Target, error) {
+	if err := opt.validate(); err != nil {
+		return nil, err
+	}
+	t := &Target{opt: opt, names: newNames(opt)}
+	t.metrics = newMetrics(opt.Registerer)
+	return t, nil
+}
+
+// Close drops the connection; an open transaction rolls back.
+func (t *Target) Close() error {
+	t.drop()
+	return nil
+}
+
+// Address returns the server in use, or "" while there is none.
+func (t *Target) Address() string {
+	if t.session == nil {
+		return ""
+	}
+	return t.session.address
+}
+
+// ready returns the session, connecting where there is none.
+func (t *Target) ready(ctx context.Context) (*session, error) {
+	if t.session != nil {
+		return t.session, nil
+	}
+	s, err := connect(ctx, t.opt)
+	if err != nil {
+		return nil, err
+	}
+	t.session = s
+	return s, nil
+}
+
+// drop closes the session: the next call connects anew.
+func (t *Target) drop() {
+	if t.session != nil {
+		t.session.close()
+		t.session = nil
+	}
+}
+
+// abandon ends a transaction that failed. A connection whose state is not
+// certain is dropped: closing it makes the server roll back.
+func (t *Target) abandon(ctx context.Context, f *replicator.Failure) {
+	if t.session == nil {
+		return
+	}
+	if f.Doubtful || isConnectionLoss(f.Err) {
+		t.drop()
+		return
+	}
+	if _, err := t.session.exec(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
+		t.drop()
+	}
+}

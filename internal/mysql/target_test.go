@@ -1,0 +1,87 @@
+package mysql_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sidestream/internal/mysql"
+	"sidestream/internal/testkit/conformance"
+	"sidestream/internal/testkit/mariadb"
+	"sidestream/replicator"
+)
+
+func options(db mariadb.DB) mysql.Options {
+	return mysql.Options{
+		Addresses: []string{db.Addr}, User: db.User, Password: func() (string, error) { return db.Password, nil },
+		Database: db.Name, Table: "messages", Source: "main",
+	}
+}
+
+func newTarget(tb testing.TB, opt mysql.Options) *mysql.Target {
+	tb.Helper()
+	target, err := mysql.New(opt)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = target.Close() })
+	return target
+}
+
+func readRows(tb testing.TB, db mariadb.DB) []conformance.Row {
+	tb.Helper()
+	rows, err := db.Open(tb).QueryContext(tb.Context(), "SELECT id, user_id, username, direction, message, UNIX_TIMESTAMP(created_at) FROM messages ORDER BY id")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []conformance.Row
+	for rows.Next() {
+		var r conformance.Row
+		var seconds int64
+		if err := rows.Scan(&r.ID, &r.UserID, &r.Username, &r.Direction, &r.Message, &seconds); err != nil {
+			tb.Fatal(err)
+		}
+		r.CreatedAt = time.Unix(seconds, 0).UTC()
+		all = append(all, r)
+	}
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+func readDeadLetters(tb testing.TB, db mariadb.DB) []int64 {
+	tb.Helper()
+	rows, err := db.Open(tb).QueryContext(tb.Context(), "SELECT position FROM sidestream_dead_letters WHERE resolved_at IS NULL ORDER BY position")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []int64
+	for rows.Next() {
+		var p int64
+		if err := rows.Scan(&p); err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	return all
+}
+
+func TestTarget_conforms(t *testing.T) {
+	conformance.RunTarget(t, func(tb testing.TB) conformance.CRM {
+		tb.Helper()
+		db := mariadb.Shared(tb).Database(tb)
+		return conformance.CRM{
+			New:         func() replicator.Target { return newTarget(tb, options(db)) },
+			Rows:        func() []conformance.Row { return readRows(tb, db) },
+			Delete:      func(id int64) { db.Exec(tb, "DELETE FROM messages WHERE id = ?", id) },
+			DeadLetters: func() []int64 { return readDeadLetters(tb, db) },
+			Refused:     strings.Repeat("too long for a TEXT column ", 2500),
+		}
+	})
+}

@@ -1,0 +1,62 @@
+package mapping
+
+// history is what all rows of one message come to.
+type history struct {
+	message *Change
+	// text and attachments are those that count, nil where there are none.
+	text        *string
+	attachments *string
+	edited      bool
+	unsent      bool
+	erased      bool
+}
+
+// digest reads the rows in one pass. Nothing in it depends on their order.
+func digest(rows []Change) (history, error) {
+	var found history
+	// An edit counts for what it brings: one without a text (Instagram sends
+	// them beside ordinary messages, as number 0) takes no text away, and one
+	// without attachments keeps those that are there.
+	var textEdit, attachmentsEdit *Change
+	for i := range rows {
+		row := &rows[i]
+		switch row.Kind {
+		case KindMessage:
+			if found.message != nil {
+				return history{}, &Error{Reason: ReasonDuplicateMessage}
+			}
+			found.message = row
+		case KindEdit:
+			if hasText(row.Text) && newer(row, textEdit) {
+				textEdit = row
+			}
+			if hasAttachments(row.Attachments) && newer(row, attachmentsEdit) {
+				attachmentsEdit = row
+			}
+		case KindUnsend:
+			found.unsent = true
+		case KindErase:
+			found.erased = true
+		}
+	}
+	if found.message == nil {
+		return history{}, ErrNoMessage
+	}
+
+	found.text, found.attachments = found.message.Text, found.message.Attachments
+	if textEdit != nil {
+		found.text, found.edited = textEdit.Text, true
+	}
+	if attachmentsEdit != nil {
+		found.attachments, found.edited = attachmentsEdit.Attachments, true
+	}
+	return found, nil
+}
+
+// newer tells whether edit has a higher number than the best one so far, which
+// may be nil. Numbers are unique within a message.
+func newer(edit, best *Change) bool {
+	return best == nil || edit.Version > best.Version
+}
+
+func hasText(text *string) bool { return text != nil && *text != "" }

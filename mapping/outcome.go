@@ -1,0 +1,44 @@
+package mapping
+
+// State says what the CRM should hold for a message.
+type State int
+
+// The states of a message.
+const (
+	// Present asks for a row that equals the record.
+	Present State = iota
+	// Redacted asks for a row that equals the record, which holds the unsend
+	// text instead of what was written and still names the user.
+	Redacted
+	// Deleted asks for no row. The record is the one that Redacted would have.
+	Deleted
+	// Erased asks for a row that equals the record, which names nobody.
+	Erased
+	// LeftOut asks for nothing: the message's direction is not mapped, and the
+	// record is empty.
+	LeftOut
+)
+
+// String returns the state's name in snake_case.
+func (s State) String() string {
+	switch s {
+	case Present:
+		return "present"
+	case Redacted:
+		return "redacted"
+	case Deleted:
+		return "deleted"
+	case Erased:
+		return "erased"
+	case LeftOut:
+		return "left_out"
+	default:
+		return "unknown"
+	}
+}
+
+// Outcome is what the CRM should hold for one message.
+type Outcome struct {
+	Record Record
+	State  State
+}

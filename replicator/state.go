@@ -1,0 +1,129 @@
+package replicator
+
+import (
+	"strings"
+	"time"
+)
+
+// sourcePrefix begins every reason that a Source gives.
+const sourcePrefix = "source_"
+
+// Phase is what the loop is doing, in one word.
+type Phase string
+
+// The phases.
+const (
+	Starting Phase = "starting"
+	Running  Phase = "running"
+	Idle     Phase = "idle"
+	Waiting  Phase = "waiting"
+	Stuck    Phase = "blocked"
+)
+
+// State is what the loop knows of itself. It is a copy.
+type State struct {
+	Phase Phase
+	// Since is when the phase, or the reason of the failure, last changed.
+	Since time.Time
+	// Cursor is the last one known to be in the target.
+	Cursor Cursor
+	// Failure is why the loop waits or is blocked; nil otherwise.
+	Failure *Failure
+	// Failures counts the failures in a row.
+	Failures    int
+	NextAttempt time.Time
+	// LastSuccess is when the target last answered as it should.
+	LastSuccess time.Time
+	// LastProgress is when the cursor last moved, or when there was nothing to do.
+	LastProgress time.Time
+	// TargetUp is false while the last attempt failed because of the target.
+	TargetUp bool
+}
+
+// State returns the loop's current state; safe for concurrent use.
+func (r *Replicator) State() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+func (r *Replicator) consecutive() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Failures
+}
+
+func (r *Replicator) setNextAttempt(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.NextAttempt = at
+}
+
+// observe records the outcome of a step, and logs where it differs from the
+// last one: a failure that repeats gets a line a minute.
+func (r *Replicator) observe(progress bool, err error) {
+	now := r.opt.Now()
+	r.mu.Lock()
+	before := r.state
+	s := &r.state
+	s.Cursor = r.cursor
+	s.Failure, s.NextAttempt = nil, time.Time{}
+	switch {
+	case err == nil && progress:
+		s.Phase = Running
+	case err == nil:
+		s.Phase = Idle
+	default:
+		s.Failure = AsFailure(err)
+		s.Phase = Waiting
+		if s.Failure.Class == Blocked {
+			s.Phase = Stuck
+		}
+	}
+	if err == nil {
+		s.Failures = 0
+		s.LastSuccess, s.LastProgress, s.TargetUp = now, now, true
+	} else if s.Failure.Reason != ReasonMoved {
+		s.Failures++
+		if !strings.HasPrefix(s.Failure.Reason, sourcePrefix) {
+			s.TargetUp = false
+		}
+	}
+	changed := before.Phase != s.Phase || reason(before.Failure) != reason(s.Failure)
+	if changed {
+		s.Since = now
+	}
+	after := *s
+	r.mu.Unlock()
+	r.report(before, after, changed, now)
+}
+
+func reason(f *Failure) string {
+	if f == nil {
+		return ""
+	}
+	return f.Reason + f.Code
+}
+
+// repeatLog is how often a failure that goes on is logged again.
+const repeatLog = time.Minute
+
+// report logs a change of state, and now and then a failure that goes on.
+func (r *Replicator) report(before, after State, changed bool, now time.Time) {
+	f := after.Failure
+	if f == nil {
+		if before.Failure != nil && before.Failure.Reason != ReasonMoved {
+			r.opt.Logger.Info("applying again", "after", before.Failure.Reason, "failures", before.Failures, "position", after.Cursor.Position)
+		}
+		return
+	}
+	if f.Reason == ReasonMoved {
+		r.opt.Logger.Info("the cursor was moved by somebody else; reading it again", "position", after.Cursor.Position)
+		return
+	}
+	if !changed && now.Sub(r.loggedAt) < repeatLog {
+		return
+	}
+	r.loggedAt = now
+	r.opt.Logger.Warn("not applying", "class", f.Class, "reason", f.Reason, "code", f.Code, "detail", f.Detail, "failures", after.Failures, "next", f.Hint)
+}
