@@ -39,7 +39,9 @@ type Change struct {
 	Direction   Direction
 	// Text is nil where the message had no text, and after it was blanked.
 	Text *string
-	// Attachments is a JSON array as the writer stored it, or nil.
+	// Attachments is a JSON array as the writer stored it, or nil: objects with
+	// a type and, where there is one, a url or a title. Instagram's own form,
+	// with these under payload, is read as well.
 	Attachments *string
 	// Timestamp is Instagram's, in milliseconds since 1970 UTC.
 	Timestamp int64

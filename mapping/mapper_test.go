@@ -132,6 +132,8 @@ func TestMapper_Record_edits_and_unsends(t *testing.T) {
 	withImage.Attachments = new(`[{"type":"image","payload":{"url":"u1"}}]`)
 	editsImage := edit1
 	editsImage.Attachments = new(`[{"type":"image","payload":{"url":"u2"}}]`)
+	onlyImage := editsImage
+	onlyImage.Text = nil
 	blank := inbound(nil)
 
 	for _, tt := range []struct {
@@ -148,6 +150,7 @@ func TestMapper_Record_edits_and_unsends(t *testing.T) {
 		{"an_edit_with_an_empty_text_changes_nothing", mapping.Options{}, []mapping.Change{first, follow(first, mapping.KindEdit, 9, new(""))}, mapping.Present, "first", "sent"},
 		{"an_edit_keeps_the_attachments", mapping.Options{}, []mapping.Change{withImage, edit1}, mapping.Present, "second\n[image] u1", "edited"},
 		{"an_edit_may_bring_attachments", mapping.Options{}, []mapping.Change{withImage, editsImage}, mapping.Present, "second\n[image] u2", "edited"},
+		{"an_edit_may_bring_nothing_else", mapping.Options{}, []mapping.Change{first, onlyImage}, mapping.Present, "first\n[image] u2", "edited"},
 		{"a_later_edit_keeps_those_of_an_earlier_one", mapping.Options{}, []mapping.Change{withImage, editsImage, edit2}, mapping.Present, "third\n[image] u2", "edited"},
 		{"an_unsend_wins", mapping.Options{}, []mapping.Change{withImage, edit1, unsend}, mapping.Redacted, "[message unsent]", "unsent"},
 		{"an_unsend_wins_before_its_message", mapping.Options{}, []mapping.Change{unsend, first, edit2}, mapping.Redacted, "[message unsent]", "unsent"},
@@ -189,8 +192,8 @@ func TestMapper_Record_erase_names_nobody(t *testing.T) {
 			if r.SenderID == customer || r.RecipientID == customer {
 				t.Errorf("the person is still there: %q to %q", r.SenderID, r.RecipientID)
 			}
-			if r.Fallback {
-				t.Error("an erased name must not look like one that waits to be healed")
+			if unnamed := record(t, m, message, follow(message, mapping.KindErase, 0, nil)); unnamed.Record != r {
+				t.Errorf("an erased name must not look like one that waits to be healed: %+v", unnamed.Record)
 			}
 			if r.AccountID != account || r.MessageID != "aWdf1" || r.CreatedAt.IsZero() {
 				t.Errorf("what names nobody stays: %+v", r)

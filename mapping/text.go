@@ -14,9 +14,9 @@ const (
 	attachmentType = "attachment"
 )
 
-// attachment is one element of Change.Attachments. Instagram puts the details
-// under payload, which may be null or missing; a foreign source may keep them
-// beside the type.
+// attachment is one element of Change.Attachments. Our writer keeps the details
+// beside the type; Instagram sends them under payload, which may be null or
+// missing, and a foreign source may have stored that.
 type attachment struct {
 	Type string `json:"type"`
 	details

@@ -62,15 +62,14 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 		return pass(c)
 	}
 	if err != nil {
+		if reason := reasonOf(err); reason == mapping.ReasonDuplicateMessage {
+			// Nobody can say which of the two rows it is about.
+			return parked(c.Position, c.MessageID, c.Kind, "", reason)
+		}
 		// The message itself was parked for the same reason.
 		return pass(c)
 	}
-	var message mapping.Change
-	for _, row := range history {
-		if row.Kind == mapping.KindMessage {
-			message = row
-		}
-	}
+	message, erased := written(history, from.Position)
 	if message.Position > from.Position || message.Position <= from.StartPosition {
 		// In this chunk, where its insert knows already; or from before
 		// replication began, when the CRM's row was not ours.
@@ -80,6 +79,9 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 		Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpUpdate,
 		Record: outcome.Record, MessagePosition: message.Position, Was: mapper.Was(message),
 	}
+	if erased {
+		item.Was.UserID = mapping.ErasedText
+	}
 	switch outcome.State {
 	case mapping.Deleted:
 		item.Op = OpDelete
@@ -88,6 +90,21 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 	case mapping.Present, mapping.Redacted, mapping.Erased:
 	}
 	return item
+}
+
+// written returns the message of a history, and whether an erase that was
+// applied before has taken the user out of its CRM row.
+func written(history []mapping.Change, position int64) (message mapping.Change, erased bool) {
+	for _, row := range history {
+		switch row.Kind {
+		case mapping.KindMessage:
+			message = row
+		case mapping.KindErase:
+			erased = erased || row.Position <= position
+		case mapping.KindEdit, mapping.KindUnsend, mapping.KindTest:
+		}
+	}
+	return message, erased
 }
 
 func pass(c mapping.Change) Item {

@@ -3,7 +3,9 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"strconv"
 
+	"sidestream/mapping"
 	"sidestream/replicator"
 )
 
@@ -120,24 +122,16 @@ func (t *Target) changeRecords(ctx context.Context, s *session, b replicator.Bat
 
 // changeRecord reports whether the row was there, changed or not.
 func (t *Target) changeRecord(ctx context.Context, s *session, item *replicator.Item, id int64) (bool, error) {
-	n, found := t.names, t.table.Load()
-	var guard []byte
-	guard = append(guard, " WHERE "+n.id+" = "+fmt.Sprint(id)+" AND "+n.userID+" = "...)
-	guard = t.appendText(guard, item.Was.UserID, t.opt.Columns.UserID, found)
-	guard = append(guard, " AND "+n.direction+" = "...)
-	guard = t.appendText(guard, item.Was.Direction, t.opt.Columns.Direction, nil)
-	guard = append(guard, " AND "+n.createdAt+" = "...)
-	guard = t.appendTime(guard, item.Was.CreatedAt, found)
-
+	n, found, guard := t.names, t.table.Load(), t.guard(id, item.Was)
 	var count int
-	if err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+n.target+string(guard)+" FOR UPDATE").Scan(&count); err != nil {
+	if err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+n.target+guard+" FOR UPDATE").Scan(&count); err != nil {
 		return false, err
 	}
 	if count == 0 {
 		return false, nil
 	}
 	if item.Op == replicator.OpDelete {
-		_, err := s.exec(ctx, "DELETE FROM "+n.target+string(guard))
+		_, err := s.exec(ctx, "DELETE FROM "+n.target+guard)
 		return true, err
 	}
 	set := []byte("UPDATE " + n.target + " SET " + n.createdAt + " = " + n.createdAt + ", " + n.message + " = ")
@@ -152,8 +146,20 @@ func (t *Target) changeRecord(ctx context.Context, s *session, item *replicator.
 		set = append(set, ", "+quote(e.name)+" = "...)
 		set = t.appendText(set, e.value(&item.Record), e.name, found)
 	}
-	_, err := s.exec(ctx, string(set)+string(guard))
+	_, err := s.exec(ctx, string(set)+guard)
 	return true, err
+}
+
+// guard is the condition under which a ledgered row is still the one that was
+// written.
+func (t *Target) guard(id int64, was mapping.Record) string {
+	n, found := t.names, t.table.Load()
+	b := []byte(" WHERE " + n.id + " = " + strconv.FormatInt(id, 10) + " AND " + n.userID + " = ")
+	b = t.appendText(b, was.UserID, t.opt.Columns.UserID, found)
+	b = append(b, " AND "+n.direction+" = "...)
+	b = t.appendText(b, was.Direction, t.opt.Columns.Direction, nil)
+	b = append(b, " AND "+n.createdAt+" = "...)
+	return string(t.appendTime(b, was.CreatedAt, found))
 }
 
 // park stores dead letters. A position that was parked before (the operator

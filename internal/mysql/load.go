@@ -118,6 +118,7 @@ func (t *Target) countDeadLetters(ctx context.Context, s *session) error {
 		return err
 	}
 	t.metrics.deadLettersOpen.Set(float64(open))
+	t.deadLettersOpen.Store(int64(open))
 	return nil
 }
 

@@ -18,6 +18,9 @@ type Target struct {
 	table   atomic.Pointer[table]
 	metrics *metrics
 
+	// deadLettersOpen is read by the status page while the loop works.
+	deadLettersOpen atomic.Int64
+
 	// tail is the ledger's last run as of the last Load or Apply.
 	tail run
 	// readBack is set where LAST_INSERT_ID() turned out not to tell the ids
@@ -48,6 +51,10 @@ func (t *Target) Address() string {
 	}
 	return t.session.address
 }
+
+// DeadLettersOpen returns how many dead letters were open at the last Load or
+// park; safe for concurrent use.
+func (t *Target) DeadLettersOpen() int64 { return t.deadLettersOpen.Load() }
 
 // ready returns the session, connecting where there is none.
 func (t *Target) ready(ctx context.Context) (*session, error) {

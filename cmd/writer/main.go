@@ -1,0 +1,21 @@
+// Command writer receives Instagram's webhooks and stores them.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"sidestream/internal/app/writer"
+)
+
+// version is set by the linker in released builds.
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// From the first signal on the next one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(writer.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr, version))
+}

@@ -1,0 +1,143 @@
+package replicator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sidestream/internal/app/console"
+	"sidestream/internal/config"
+	"sidestream/internal/ops"
+	"sidestream/internal/statuspage"
+	"sidestream/replicator"
+)
+
+// status is what the running replicator says of itself.
+func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
+	state := d.loop.State()
+	s := statuspage.Status{
+		At: time.Now(), Version: version, Source: d.config.Source.Name, Database: d.headline(),
+		State: statuspage.State(phase(state.Phase)), Since: state.Since, NextAttempt: state.NextAttempt,
+		CursorKnown: state.Cursor.Known, Generation: state.Cursor.Generation, Position: state.Cursor.Position, AppliedTotal: state.Cursor.AppliedTotal,
+		LastSuccess: state.LastSuccess, CRMUp: state.TargetUp, Enabled: d.config.CRM.Enabled, DeadLettersOpen: d.target.DeadLettersOpen(),
+		Deaf: d.watcher.Deaf(), Wakeups: map[string]int64{},
+	}
+	for cause, n := range d.woken {
+		s.Wakeups[cause] = n.Load()
+	}
+	if !s.Enabled {
+		s.State, s.Reason, s.Hint = statuspage.Idle, "crm_disabled", "set crm.enabled = true (now from: "+d.origin("crm.enabled")+")"
+	}
+	if f := state.Failure; f != nil {
+		s.Class, s.Reason, s.Code, s.Detail, s.Hint = string(f.Class), f.Reason, f.Code, f.Detail, f.Hint
+	}
+	addLag(ctx, &s, d.source)
+	return s
+}
+
+// phase translates the loop's phase: what the loop calls idle is a replicator
+// that runs and has nothing to do.
+func phase(p replicator.Phase) statuspage.State {
+	switch p {
+	case replicator.Starting:
+		return statuspage.Starting
+	case replicator.Waiting:
+		return statuspage.Waiting
+	case replicator.Stuck:
+		return statuspage.Blocked
+	case replicator.Running, replicator.Idle:
+	}
+	return statuspage.Running
+}
+
+// addLag reads how far the cursor is behind, at this moment.
+func addLag(ctx context.Context, s *statuspage.Status, source replicator.Source) {
+	pending, err := source.Pending(ctx, s.Position)
+	if err != nil {
+		return
+	}
+	s.Head = &pending.Head
+	if !s.CursorKnown {
+		return
+	}
+	s.LagChanges, s.LagSeconds = &pending.Changes, new(0.0)
+	if !pending.Oldest.IsZero() {
+		*s.LagSeconds = max(0, s.At.Sub(pending.Oldest).Seconds())
+	}
+}
+
+type statusCmd struct {
+	JSON   bool          `help:"Print JSON."`
+	MaxLag time.Duration `placeholder:"5m" help:"Exit 3 where the lag is longer, or not known."`
+}
+
+// Run asks the running replicator, and reads both sides itself where none
+// answers.
+func (cmd statusCmd) Run(a *app) error {
+	c, logger, err := a.load()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, 15*time.Second)
+	defer cancel()
+	from := "the running replicator at " + c.Replicator.Listen
+	s, err := statuspage.Fetch(ctx, ops.Get, c.Replicator.Listen)
+	if err != nil {
+		from = "both databases, read directly (no replicator answers at " + c.Replicator.Listen + ")"
+		if s, err = readStatus(ctx, c, logger, a.version); err != nil {
+			return failure(err)
+		}
+	}
+	if cmd.JSON {
+		encoder := json.NewEncoder(a.stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(s)
+	} else {
+		fmt.Fprintln(a.stdout, "from", from)
+		err = s.Text(a.stdout)
+	}
+	if err != nil {
+		return err
+	}
+	return cmd.judge(s)
+}
+
+func (cmd statusCmd) judge(s statuspage.Status) error {
+	if cmd.MaxLag <= 0 {
+		return nil
+	}
+	if s.LagSeconds == nil {
+		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is not known")}
+	}
+	if lag := time.Duration(*s.LagSeconds * float64(time.Second)); lag > cmd.MaxLag {
+		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is %s, more than %s", lag.Round(time.Second), cmd.MaxLag)}
+	}
+	return nil
+}
+
+// readStatus makes a status without a running replicator.
+func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, version string) (statuspage.Status, error) {
+	s := statuspage.Status{At: time.Now(), Version: version, Source: c.Source.Name, Database: c.Database.Path, State: "stopped", Enabled: c.CRM.Enabled}
+	source, err := newSource(c, logger)
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = source.Close() }()
+	if c.CRM.Enabled {
+		target, err := newTarget(c, logger, nil)
+		if err != nil {
+			return s, err
+		}
+		defer func() { _ = target.Close() }()
+		overview, err := target.Overview(ctx)
+		if err != nil {
+			return s, err
+		}
+		s.CRMUp, s.DeadLettersOpen = true, int64(overview.DeadLettersOpen)
+		s.CursorKnown, s.Generation, s.Position, s.AppliedTotal = overview.Cursor.Known, overview.Cursor.Generation, overview.Cursor.Position, overview.Cursor.AppliedTotal
+	}
+	addLag(ctx, &s, source)
+	return s, nil
+}

@@ -1,0 +1,132 @@
+package writer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sidestream/internal/app/console"
+	"sidestream/internal/config"
+	"sidestream/internal/store"
+	"sidestream/internal/webhook"
+)
+
+type undecodedCmd struct {
+	List   undecodedListCmd   `cmd:"" help:"List what is kept, without its content."`
+	Replay undecodedReplayCmd `cmd:"" help:"Decode again, after an upgrade that understands more."`
+	Drop   undecodedDropCmd   `cmd:"" help:"Delete what is kept, for good."`
+}
+
+const page = 500
+
+// each calls fn for every undecoded row.
+func each(ctx context.Context, s *store.Store, fn func(store.StoredUndecoded) error) error {
+	for after := int64(0); ; {
+		rows, err := s.ListUndecoded(ctx, after, page)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, row := range rows {
+			if err := fn(row); err != nil {
+				return err
+			}
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// withStore opens the database beside a running writer: SQLite lets one write
+// at a time and the other wait.
+func withStore(a *app, fn func(*store.Store, *config.Config) error) error {
+	c, logger, err := a.load()
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(a.ctx, storeOptions(c, logger, nil))
+	if err != nil {
+		return err
+	}
+	err = fn(s, c)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), drainTimeout)
+	defer cancel()
+	if e := s.Close(ctx); err == nil {
+		err = e
+	}
+	return err
+}
+
+type undecodedListCmd struct{}
+
+// Run prints a line per row.
+func (undecodedListCmd) Run(a *app) error {
+	return withStore(a, func(s *store.Store, _ *config.Config) error {
+		n := 0
+		err := each(a.ctx, s, func(row store.StoredUndecoded) error {
+			n++
+			fmt.Fprintf(a.stdout, "%-8d %s  %8d bytes  %s\n", row.ID, row.ReceivedAt.UTC().Format(time.DateTime), row.Bytes, row.Reason)
+			return nil
+		})
+		fmt.Fprintf(a.stdout, "%d undecoded\n", n)
+		return err
+	})
+}
+
+type undecodedReplayCmd struct{}
+
+// Run decodes every row again and stores what is understood by now.
+func (undecodedReplayCmd) Run(a *app) error {
+	return withStore(a, func(s *store.Store, _ *config.Config) error {
+		understood, left := 0, 0
+		err := each(a.ctx, s, func(row store.StoredUndecoded) error {
+			body, err := s.UndecodedBody(a.ctx, row.ID)
+			if err != nil {
+				return err
+			}
+			decoded := webhook.Decode(body, row.ReceivedAt)
+			if len(decoded.Changes) == 0 && len(decoded.Ignored) == 0 {
+				left++
+				return nil
+			}
+			d := deliveryOf(webhook.Delivery{Changes: decoded.Changes, Undecoded: decoded.Undecoded})
+			d.Resolves = []int64{row.ID}
+			understood++
+			_, err = s.Commit(a.ctx, d)
+			return err
+		})
+		fmt.Fprintf(a.stdout, "%d understood now, %d kept\n", understood, left)
+		return err
+	})
+}
+
+type undecodedDropCmd struct {
+	ID  []int64 `arg:"" optional:"" help:"Rows to delete, by the number that list shows."`
+	All bool    `help:"Delete all of them."`
+}
+
+// Run deletes rows.
+func (cmd undecodedDropCmd) Run(a *app) error {
+	if len(cmd.ID) == 0 && !cmd.All {
+		return &console.ExitError{Code: console.Usage, Err: fmt.Errorf("name the rows to drop, or --all")}
+	}
+	return withStore(a, func(s *store.Store, _ *config.Config) error {
+		ids := cmd.ID
+		if cmd.All {
+			ids = nil
+			if err := each(a.ctx, s, func(row store.StoredUndecoded) error { ids = append(ids, row.ID); return nil }); err != nil {
+				return err
+			}
+		}
+		dropped := 0
+		for len(ids) > 0 {
+			n := min(len(ids), page)
+			result, err := s.Commit(a.ctx, store.Delivery{Resolves: ids[:n]})
+			if err != nil {
+				return err
+			}
+			dropped += result.Resolved
+			ids = ids[n:]
+		}
+		fmt.Fprintf(a.stdout, "%d dropped\n", dropped)
+		return nil
+	})
+}

@@ -1,0 +1,169 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+
+	"sidestream/mapping"
+	"sidestream/replicator"
+)
+
+// Decision is what an operator wants the cursor to be.
+type Decision struct {
+	// Action is "init", "set" or "resume".
+	Action string
+	// Expect is the cursor that the decision was made upon; it fails with reason
+	// "cursor_moved" where that is not the cursor any more.
+	Expect replicator.Cursor
+	// Next is the new cursor. Its attempt token must begin with
+	// replicator.OperatorAttempt. A higher generation takes over the ledger up
+	// to Next.Position; the same one loses what the ledger holds behind it.
+	Next replicator.Cursor
+	// Detail is the audit line: numbers and words, no row content.
+	Detail string
+}
+
+// Decide stores an operator's decision and its audit line in one transaction.
+// Like everything that touches these rows it takes the cursor's row first, so a
+// running replicator's batch happens before or after it, never in between.
+func (t *Target) Decide(ctx context.Context, d Decision) error {
+	err := t.decide(ctx, d)
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return f
+	}
+	return nil
+}
+
+func (t *Target) decide(ctx context.Context, d Decision) error {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := s.exec(ctx, "START TRANSACTION"); err != nil {
+		return err
+	}
+	found, err := t.readCursor(ctx, s, " FOR UPDATE")
+	if err != nil {
+		return err
+	}
+	if found.Known != d.Expect.Known || found.Generation != d.Expect.Generation || found.Position != d.Expect.Position {
+		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: "the cursor moved while the decision was made", Hint: "look again: replicator cursor show"}
+	}
+	if !found.Known {
+		if err := t.Init(ctx, d.Next); err != nil {
+			return err
+		}
+	} else {
+		if err := t.rewriteLedger(ctx, s, found, d.Next); err != nil {
+			return err
+		}
+		if _, err := s.exec(ctx, "UPDATE "+t.names.cursor+" SET generation = ?, source_id = ?, start_position = ?, position = ?, anchors = ?, attempt = ?, updated_at = CURRENT_TIMESTAMP(6) WHERE source = ?",
+			d.Next.Generation, d.Next.SourceID, d.Next.StartPosition, d.Next.Position, encodeAnchors(d.Next.Anchors), d.Next.Attempt, t.opt.Source); err != nil {
+			return err
+		}
+	}
+	if err := t.audit(ctx, s, "cursor "+d.Action, d.Detail); err != nil {
+		return err
+	}
+	return commit(ctx, s)
+}
+
+// rewriteLedger makes the ledger fit a cursor that is set by hand.
+func (t *Target) rewriteLedger(ctx context.Context, s *session, old, next replicator.Cursor) error {
+	if next.Generation != old.Generation {
+		_, err := s.exec(ctx, "INSERT INTO "+t.names.ledger+" (source, generation, "+runColumns+") SELECT source, ?, "+runColumns+" FROM "+t.names.ledger+
+			" WHERE source = ? AND generation = ? AND first_position <= ?", next.Generation, t.opt.Source, old.Generation, next.Position)
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := s.exec(ctx, "DELETE FROM "+t.names.ledger+" WHERE source = ? AND generation = ? AND first_position > ?", t.opt.Source, next.Generation, next.Position); err != nil {
+		return err
+	}
+	_, err := s.exec(ctx, "UPDATE "+t.names.ledger+" SET length = ? - first_position + 1 WHERE source = ? AND generation = ? AND first_position + length - 1 > ?",
+		next.Position, t.opt.Source, next.Generation, next.Position)
+	return err
+}
+
+func (t *Target) audit(ctx context.Context, s *session, action, detail string) error {
+	_, err := s.exec(ctx, "INSERT INTO "+t.names.audit+" (source, action, detail) VALUES (?,?,?)", t.opt.Source, action, cutTo(detail, column{limit: 1024}))
+	return err
+}
+
+// Holds reports whether the CRM still has the row that the ledger names for a
+// position: one with this user, direction and time.
+func (t *Target) Holds(ctx context.Context, generation int, position int64, was mapping.Record) (bool, error) {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return false, classify(err)
+	}
+	held, err := t.holds(ctx, s, generation, position, was)
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return false, f
+	}
+	return held, nil
+}
+
+func (t *Target) holds(ctx context.Context, s *session, generation int, position int64, was mapping.Record) (bool, error) {
+	r, err := t.runAt(ctx, s, generation, position)
+	if err != nil {
+		return false, err
+	}
+	id, ok := r.idOf(position)
+	if !ok {
+		return false, nil
+	}
+	var count int
+	err = s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.target+t.guard(id, was)).Scan(&count)
+	return count == 1, err
+}
+
+// Overview is what the target says about a source's replication.
+type Overview struct {
+	Cursor          replicator.Cursor
+	DeadLettersOpen int
+	LedgerRuns      int
+	// Fallbacks counts the runs that hold a user id in a username's place.
+	Fallbacks int
+	Address   string
+}
+
+// Overview reads the state tables without changing anything.
+func (t *Target) Overview(ctx context.Context) (Overview, error) {
+	var o Overview
+	err := t.overview(ctx, &o)
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return o, f
+	}
+	return o, nil
+}
+
+func (t *Target) overview(ctx context.Context, o *Overview) error {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return err
+	}
+	o.Address = s.address
+	if o.Cursor, err = t.readCursor(ctx, s, ""); err != nil {
+		if isNumber(err, 1146) {
+			return nil // the state tables are not there yet: nothing is replicated
+		}
+		return err
+	}
+	for query, into := range map[string]*int{
+		"SELECT COUNT(*) FROM " + t.names.deadLetters + " WHERE source = ? AND resolved_at IS NULL": &o.DeadLettersOpen,
+		"SELECT COUNT(*) FROM " + t.names.ledger + " WHERE source = ?":                              &o.LedgerRuns,
+		"SELECT COUNT(*) FROM " + t.names.ledger + " WHERE source = ? AND has_fallback":             &o.Fallbacks,
+	} {
+		if err := s.conn.QueryRowContext(ctx, query, t.opt.Source).Scan(into); err != nil {
+			return fmt.Errorf("read the state tables: %w", err)
+		}
+	}
+	return nil
+}
