@@ -111,8 +111,7 @@ func (p Program) Finish(err error) int {
 	if err == nil {
 		return OK
 	}
-	var problems *config.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[*config.Problems](err); ok {
 		fmt.Fprintln(p.Stderr, problems)
 		return BadConf
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sidestream/internal/app/console"
 	"sidestream/mapping"
@@ -80,8 +81,8 @@ func (d *desk) lastAgreed(ctx context.Context, from int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		for i := len(chunk.Changes) - 1; i >= 0; i-- {
-			c := chunk.Changes[i]
+		for _, c := range slices.Backward(chunk.Changes) {
+
 			if c.Position > top || c.Kind != mapping.KindMessage {
 				continue
 			}

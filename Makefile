@@ -1,0 +1,82 @@
+# `make` lists the targets. Versions of tools stand here and nowhere else.
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+# How long `make fuzz` stays with each fuzz target.
+FUZZTIME ?= 10s
+# What the programs call themselves.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Tools that are not on PATH at their version are built once, outside the tree.
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sidestream/tools
+GOLANGCI_LINT = $(shell test "v$$(golangci-lint version --short 2>/dev/null)" = $(GOLANGCI_LINT_VERSION) \
+	&& command -v golangci-lint || echo $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION))
+GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+
+# SQLite needs cgo; these tags keep what would load code at run time out of a
+# static binary.
+STATIC_TAGS := sqlite_omit_load_extension,netgo,osusergo
+
+# The packages that hold a function whose name begins with $(1), from their tests.
+with = $(sort $(foreach f,$(shell git grep --untracked -lE '^func $(1)' -- '*_test.go'),./$(dir $(f))))
+
+.DEFAULT_GOAL := help
+.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core check
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build both programs into bin/
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/writer ./cmd/replicator
+
+build-static: ## the same, without any shared library (for images)
+	CGO_ENABLED=1 go build -trimpath -tags $(STATIC_TAGS) \
+		-ldflags '-s -w -linkmode external -extldflags -static -X main.version=$(VERSION)' \
+		-o bin/ ./cmd/writer ./cmd/replicator
+
+test: ## run the tests
+	go test ./...
+
+test-race: ## run the tests with the race detector, in random order
+	go test -race -shuffle=on ./...
+
+lint: $(GOLANGCI_LINT) ## run the linters of .golangci.yml
+	$(GOLANGCI_LINT) run ./...
+
+fmt: $(GOLANGCI_LINT) ## format the Go files
+	$(GOLANGCI_LINT) fmt ./...
+
+vet: ## run go vet
+	go vet ./...
+
+vuln: $(GOVULNCHECK) ## look for known vulnerabilities (needs the network)
+	$(GOVULNCHECK) ./...
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@set -e; for package in $(call with,Fuzz); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "== $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(or $(call with,Benchmark),./mapping)
+
+demo: ## both programs, a simulated Instagram and an embedded server
+	go run ./cmd/demo
+
+show-core: ## show what the core promises, one proof after the other
+	go run ./cmd/demo --for 10s
+	go test -count=1 -v -run TestShowCore ./internal/e2e
+
+check: ## everything that CI runs
+	./.ci/run
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv $(TOOLS)/govulncheck $@
