@@ -64,7 +64,7 @@ func (m *Mapper) Record(history []Change, names map[User]string) (Outcome, error
 	}
 	state := m.state(found)
 	if state != Deleted {
-		if err := check(message); err != nil {
+		if err := check(message, state); err != nil {
 			return Outcome{}, err
 		}
 	}
@@ -123,8 +123,9 @@ func (m *Mapper) state(found history) State {
 }
 
 // check tells whether the message has what every CRM row needs.
-func check(message *Change) error {
-	if message.User().UserID == "" {
+func check(message *Change, state State) error {
+	// Erasing takes the user out of the source's own rows too.
+	if message.User().UserID == "" && state != Erased {
 		return &Error{Reason: ReasonNoUser}
 	}
 	if message.Timestamp < firstTimestamp || message.Timestamp > lastTimestamp {

@@ -17,19 +17,18 @@ type Cursor struct {
 	Position      int64
 	// Anchors are in ascending position order.
 	Anchors []Anchor
-	// Attempt is the token of the transaction that wrote this cursor. An
-	// operator's decision starts with OperatorAttempt.
+	// Attempt is the token of the transaction that wrote this cursor.
 	Attempt string
+	// Decision is the token of the last decision that a person made about the
+	// cursor (cursor init, set, resume), and empty where there was none. It stays
+	// while batches move on: a replicator that meets one it does not know takes
+	// the row as it stands, even where that is behind what it had applied.
+	Decision string
 	// AppliedTotal counts the changes applied over all generations.
 	AppliedTotal int64
 	// UpdatedAt is when the target stored the cursor, by the target's clock.
 	UpdatedAt time.Time
 }
-
-// OperatorAttempt is the prefix of the attempt token that a person's decision
-// (cursor init, set, resume) leaves in the cursor row. A running replicator
-// that meets it takes the row as it stands.
-const OperatorAttempt = "operator:"
 
 // Anchor proves that a position still means the row that was applied there.
 type Anchor struct {

@@ -168,7 +168,7 @@ func TestReplicator_blocked(t *testing.T) {
 		wantBlocked(t, err, "target_cursor_behind")
 		want(t, b, texts(1, 4)...)
 
-		dump.Attempt = replicator.OperatorAttempt + "resume"
+		dump.Decision = "resume"
 		b.server.SetCursor("main", dump)
 		b.drain(t)
 		want(t, b, append(texts(1, 4), texts(3, 5)...)...)

@@ -43,10 +43,12 @@ func planMessage(mapper *mapping.Mapper, c mapping.Change, history []mapping.Cha
 	if err != nil {
 		return parked(c.Position, c.MessageID, c.Kind, "", reasonOf(err))
 	}
-	if outcome.State == mapping.Present || outcome.State == mapping.Redacted {
-		return Item{Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpInsert, Record: outcome.Record}
+	switch outcome.State {
+	case mapping.Deleted, mapping.LeftOut:
+		return pass(c)
+	case mapping.Present, mapping.Redacted, mapping.Erased:
 	}
-	return pass(c)
+	return Item{Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpInsert, Record: outcome.Record}
 }
 
 // planChange plans an edit, an unsend or an erase.
@@ -69,7 +71,12 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 		// The message itself was parked for the same reason.
 		return pass(c)
 	}
-	message, erased := written(history, from.Position)
+	var message mapping.Change
+	for _, row := range history {
+		if row.Kind == mapping.KindMessage {
+			message = row
+		}
+	}
 	if message.Position > from.Position || message.Position <= from.StartPosition {
 		// In this chunk, where its insert knows already; or from before
 		// replication began, when the CRM's row was not ours.
@@ -79,32 +86,18 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 		Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpUpdate,
 		Record: outcome.Record, MessagePosition: message.Position, Was: mapper.Was(message),
 	}
-	if erased {
-		item.Was.UserID = mapping.ErasedText
-	}
 	switch outcome.State {
 	case mapping.Deleted:
 		item.Op = OpDelete
 	case mapping.LeftOut:
 		return pass(c)
-	case mapping.Present, mapping.Redacted, mapping.Erased:
+	case mapping.Erased:
+		// The file does not know the user any more, and an earlier erase may
+		// have taken it out of the CRM's row: direction and time guard the row.
+		item.Was.UserID = ""
+	case mapping.Present, mapping.Redacted:
 	}
 	return item
-}
-
-// written returns the message of a history, and whether an erase that was
-// applied before has taken the user out of its CRM row.
-func written(history []mapping.Change, position int64) (message mapping.Change, erased bool) {
-	for _, row := range history {
-		switch row.Kind {
-		case mapping.KindMessage:
-			message = row
-		case mapping.KindErase:
-			erased = erased || row.Position <= position
-		case mapping.KindEdit, mapping.KindUnsend, mapping.KindTest:
-		}
-	}
-	return message, erased
 }
 
 func pass(c mapping.Change) Item {

@@ -8,6 +8,9 @@ import (
 
 // queue is what one read returned, mapped and not applied yet.
 type queue struct {
+	// from is the position that the first item follows: only a cursor that
+	// stands there may take from the queue.
+	from    int64
 	items   []Item
 	changes []mapping.Change // of the items, by index
 	// until is the position that the cursor reaches with the last item.
@@ -35,6 +38,7 @@ func (q *queue) front(from Cursor, limit int) Batch {
 
 // drop takes an applied batch off the front.
 func (q *queue) drop(batch Batch) {
+	q.from = batch.To
 	q.items, q.changes, q.prepared = q.items[len(batch.Items):], q.changes[len(batch.Items):], nil
 }
 
@@ -66,9 +70,9 @@ func (r *Replicator) fill(ctx context.Context, from Cursor) error {
 func (r *Replicator) read(ctx context.Context, from Cursor) filled {
 	chunk, err := r.opt.Source.Read(ctx, from, r.opt.BatchRows)
 	if err != nil {
-		return filled{err: err}
+		return filled{queue: queue{from: from.Position}, err: err}
 	}
-	q := queue{until: chunk.Until, sourceID: chunk.SourceID, more: chunk.Head > chunk.Until}
+	q := queue{from: from.Position, until: chunk.Until, sourceID: chunk.SourceID, more: chunk.Head > chunk.Until}
 	var names map[mapping.User]string
 	if r.opt.Usernames != nil {
 		names = r.opt.Usernames.Usernames(ctx, users(chunk.Changes))

@@ -18,10 +18,13 @@ type failures struct {
 	unknown int
 }
 
-// persistent is after how many failures in a row an unknown error is taken for
-// one of the row's content, and a batch is tried row by row.
 const (
-	persistent    = 3
+	// persistent is after how many failures in a row, which with the backoff
+	// between them take longer than a restart of a server, an unknown error is
+	// taken for one of the row's content.
+	persistent = 8
+	// smallAfter is after how many failures in a row a batch holds one change
+	// only, and afterDataRows how many after a row was refused for its content.
 	smallAfter    = 2
 	afterDataRows = 8
 )
@@ -32,7 +35,9 @@ func (r *Replicator) refused(ctx context.Context, batch Batch, err error) error 
 	f := AsFailure(err)
 	r.noteFailure(batch, f)
 	switch {
-	case f.Class == Data, f.Unknown && r.failures.unknown >= persistent:
+	case f.Class == Data:
+		return r.isolate(ctx, batch, f)
+	case f.Unknown && r.failures.unknown >= persistent && ofRow(batch):
 		return r.isolate(ctx, batch, f)
 	default:
 		// Whatever it was: what the target holds is read again before anything
@@ -108,6 +113,11 @@ func (r *Replicator) isolate(ctx context.Context, batch Batch, f *Failure) error
 	r.limit = 1
 	r.opt.Logger.Warn("a change is parked as a dead letter", "position", item.Position, "reason", f.Reason, "code", f.Code, "next", "replicator dead-letters list")
 	return nil
+}
+
+// ofRow tells whether a batch is down to one change that writes to the CRM.
+func ofRow(batch Batch) bool {
+	return len(batch.Items) == 1 && batch.Items[0].Op != OpPark && batch.Items[0].Op != OpPass
 }
 
 // itemOfRow returns the index of the item that is the row-th insert, or -1.

@@ -3,7 +3,6 @@ package replicator
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
 // doubt is an attempt whose COMMIT got no answer.
@@ -58,7 +57,7 @@ func (r *Replicator) reconcile(found Cursor) error {
 		}
 	}
 	switch {
-	case !r.cursor.Known || strings.HasPrefix(found.Attempt, OperatorAttempt) || found.Generation > r.cursor.Generation:
+	case !r.cursor.Known || found.Decision != r.cursor.Decision || found.Generation > r.cursor.Generation:
 		r.resolveDoubts("superseded")
 		return nil
 	case found.Position < r.cursor.Position || found.Generation < r.cursor.Generation:

@@ -100,7 +100,7 @@ func (r *Replicator) Step(ctx context.Context) (progress bool, err error) {
 			return false, err
 		}
 	}
-	if r.queue.empty(r.cursor.Position) {
+	if r.queue.from != r.cursor.Position || r.queue.empty(r.cursor.Position) {
 		if err := r.fill(ctx, r.cursor); err != nil {
 			r.loaded = false
 			return false, err
@@ -135,7 +135,9 @@ func (r *Replicator) applyNext(ctx context.Context) error {
 	}
 	// The goroutine is ours: it has ended before Step returns.
 	next := <-ahead
-	if err != nil || !r.loaded {
+	if err != nil || next.queue.from != r.cursor.Position {
+		// The batch was refused and is dealt with in pieces: what was read ahead
+		// does not follow the cursor.
 		return err
 	}
 	if next.err != nil {

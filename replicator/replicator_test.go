@@ -72,6 +72,21 @@ func TestReplicator_Step(t *testing.T) {
 		b.drain(t)
 		want(t, b, texts(1, 5)...)
 	})
+	t.Run("a_refused_batch_is_not_overtaken_by_what_was_read_ahead", func(t *testing.T) {
+		b := setup(t, func(o *replicator.Options) { o.BatchRows = 2 })
+		b.server.Refuse = func(r mapping.Record) *replicator.Failure {
+			if r.Message == "text 1" {
+				return &replicator.Failure{Class: replicator.Data, Reason: "too_long"}
+			}
+			return nil
+		}
+		b.source.Append(sayMany(1, 6)...)
+		b.drain(t)
+		want(t, b, texts(2, 6)...)
+		if got := b.server.DeadLetters("main"); !slices.Equal(got, []int64{1}) {
+			t.Errorf("dead letters: %v", got)
+		}
+	})
 	t.Run("a_row_that_maps_to_nothing_is_parked", func(t *testing.T) {
 		b := setup(t)
 		nobody := say("m2", "text 2")
@@ -94,7 +109,7 @@ func TestReplicator_begin(t *testing.T) {
 		wantBlocked(t, err, "cursor_undecided")
 		want(t, b, "a stranger's")
 
-		b.server.SetCursor("main", replicator.Cursor{Known: true, Generation: 1, SourceID: "source", StartPosition: 1, Position: 1, Attempt: replicator.OperatorAttempt + "1"})
+		b.server.SetCursor("main", replicator.Cursor{Known: true, Generation: 1, SourceID: "source", StartPosition: 1, Position: 1, Decision: "1"})
 		b.drain(t)
 		want(t, b, "a stranger's", "text 2")
 	})
@@ -144,7 +159,7 @@ func TestReplicator_changes(t *testing.T) {
 	t.Run("one_from_before_the_start_is_passed", func(t *testing.T) {
 		b := setup(t)
 		b.source.Append(say("old", "old"))
-		b.server.SetCursor("main", replicator.Cursor{Known: true, Generation: 1, SourceID: "source", StartPosition: 1, Position: 1, Attempt: replicator.OperatorAttempt + "1"})
+		b.server.SetCursor("main", replicator.Cursor{Known: true, Generation: 1, SourceID: "source", StartPosition: 1, Position: 1, Decision: "1"})
 		b.source.Append(edit("old", 1, "older"), say("new", "new"))
 		b.drain(t)
 		want(t, b, "new")

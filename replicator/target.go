@@ -91,7 +91,8 @@ type Item struct {
 	// OpDelete find through the ledger.
 	MessagePosition int64
 	// Was is the record whose user_id, direction and created_at the CRM row must
-	// still have, so that OpUpdate and OpDelete never touch a stranger's row.
+	// still have, so that OpUpdate and OpDelete never touch a stranger's row. An
+	// empty UserID, of an erased message, is not compared.
 	Was mapping.Record
 	// Code and Reason describe a dead letter: the server's error number or
 	// empty, and one of our own words.

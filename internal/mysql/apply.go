@@ -154,8 +154,11 @@ func (t *Target) changeRecord(ctx context.Context, s *session, item *replicator.
 // written.
 func (t *Target) guard(id int64, was mapping.Record) string {
 	n, found := t.names, t.table.Load()
-	b := []byte(" WHERE " + n.id + " = " + strconv.FormatInt(id, 10) + " AND " + n.userID + " = ")
-	b = t.appendText(b, was.UserID, t.opt.Columns.UserID, found)
+	b := []byte(" WHERE " + n.id + " = " + strconv.FormatInt(id, 10))
+	if was.UserID != "" {
+		b = append(b, " AND "+n.userID+" = "...)
+		b = t.appendText(b, was.UserID, t.opt.Columns.UserID, found)
+	}
 	b = append(b, " AND "+n.direction+" = "...)
 	b = t.appendText(b, was.Direction, t.opt.Columns.Direction, nil)
 	b = append(b, " AND "+n.createdAt+" = "...)

@@ -51,9 +51,9 @@ func (t *Target) load(ctx context.Context) (replicator.Cursor, error) {
 func (t *Target) readCursor(ctx context.Context, s *session, lock string) (replicator.Cursor, error) {
 	var c replicator.Cursor
 	var anchors, updated string
-	err := s.conn.QueryRowContext(ctx, "SELECT generation, source_id, start_position, position, anchors, attempt, applied_total, updated_at FROM "+
+	err := s.conn.QueryRowContext(ctx, "SELECT generation, source_id, start_position, position, anchors, attempt, decision, applied_total, updated_at FROM "+
 		t.names.cursor+" WHERE source = ?"+lock, t.opt.Source).
-		Scan(&c.Generation, &c.SourceID, &c.StartPosition, &c.Position, &anchors, &c.Attempt, &c.AppliedTotal, &updated)
+		Scan(&c.Generation, &c.SourceID, &c.StartPosition, &c.Position, &anchors, &c.Attempt, &c.Decision, &c.AppliedTotal, &updated)
 	if errors.Is(err, sql.ErrNoRows) {
 		return replicator.Cursor{}, nil
 	}
@@ -79,8 +79,8 @@ func (t *Target) Init(ctx context.Context, first replicator.Cursor) error {
 	if err != nil {
 		return classify(err)
 	}
-	_, err = s.exec(ctx, "INSERT INTO "+t.names.cursor+" (source, generation, source_id, start_position, position, anchors, attempt, applied_total) VALUES (?,?,?,?,?,?,?,?)",
-		t.opt.Source, first.Generation, first.SourceID, first.StartPosition, first.Position, encodeAnchors(first.Anchors), first.Attempt, first.AppliedTotal)
+	_, err = s.exec(ctx, "INSERT INTO "+t.names.cursor+" (source, generation, source_id, start_position, position, anchors, attempt, decision, applied_total) VALUES (?,?,?,?,?,?,?,?,?)",
+		t.opt.Source, first.Generation, first.SourceID, first.StartPosition, first.Position, encodeAnchors(first.Anchors), first.Attempt, first.Decision, first.AppliedTotal)
 	if isNumber(err, 1062) {
 		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: "a cursor exists by now", Err: err}
 	}

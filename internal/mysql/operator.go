@@ -15,8 +15,7 @@ type Decision struct {
 	// Expect is the cursor that the decision was made upon; it fails with reason
 	// "cursor_moved" where that is not the cursor any more.
 	Expect replicator.Cursor
-	// Next is the new cursor. Its attempt token must begin with
-	// replicator.OperatorAttempt. A higher generation takes over the ledger up
+	// Next is the new cursor. Its Decision must be a new token. A higher generation takes over the ledger up
 	// to Next.Position; the same one loses what the ledger holds behind it.
 	Next replicator.Cursor
 	// Detail is the audit line: numbers and words, no row content.
@@ -59,8 +58,8 @@ func (t *Target) decide(ctx context.Context, d Decision) error {
 		if err := t.rewriteLedger(ctx, s, found, d.Next); err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, "UPDATE "+t.names.cursor+" SET generation = ?, source_id = ?, start_position = ?, position = ?, anchors = ?, attempt = ?, updated_at = CURRENT_TIMESTAMP(6) WHERE source = ?",
-			d.Next.Generation, d.Next.SourceID, d.Next.StartPosition, d.Next.Position, encodeAnchors(d.Next.Anchors), d.Next.Attempt, t.opt.Source); err != nil {
+		if _, err := s.exec(ctx, "UPDATE "+t.names.cursor+" SET generation = ?, source_id = ?, start_position = ?, position = ?, anchors = ?, attempt = ?, decision = ?, updated_at = CURRENT_TIMESTAMP(6) WHERE source = ?",
+			d.Next.Generation, d.Next.SourceID, d.Next.StartPosition, d.Next.Position, encodeAnchors(d.Next.Anchors), d.Next.Attempt, d.Next.Decision, t.opt.Source); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func stateTables() [][2]string {
 	return [][2]string{
 		{tableMeta, `name VARCHAR(64) NOT NULL, value VARCHAR(255) NOT NULL, PRIMARY KEY (name)`},
 		{tableCursor, `source VARCHAR(64) NOT NULL, generation INT NOT NULL, source_id VARCHAR(64) NOT NULL,
-  start_position BIGINT NOT NULL, position BIGINT NOT NULL, anchors TEXT NOT NULL, attempt VARCHAR(64) NOT NULL,
+  start_position BIGINT NOT NULL, position BIGINT NOT NULL, anchors TEXT NOT NULL, attempt VARCHAR(64) NOT NULL, decision VARCHAR(64) NOT NULL,
   applied_total BIGINT NOT NULL, updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), PRIMARY KEY (source)`},
 		{tableLedger, `source VARCHAR(64) NOT NULL, generation INT NOT NULL, first_position BIGINT NOT NULL, length INT NOT NULL,
   first_crm_id BIGINT NOT NULL, step INT NOT NULL, has_fallback BOOL NOT NULL,

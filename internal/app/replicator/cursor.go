@@ -61,7 +61,8 @@ func (d *desk) close() error { return errors.Join(d.target.Close(), d.source.Clo
 // decide stores a decision, logs its audit line and says it.
 func (d *desk) decide(ctx context.Context, action string, next replicator.Cursor, detail string) error {
 	next.Known = true
-	next.Attempt = fmt.Sprintf("%s%s:%d", replicator.OperatorAttempt, action, time.Now().UnixNano())
+	next.Decision = fmt.Sprintf("%s-%d", action, time.Now().UnixNano())
+	next.Attempt = next.Decision
 	if err := d.target.Decide(ctx, mysql.Decision{Action: action, Expect: d.now.Cursor, Next: next, Detail: detail}); err != nil {
 		return failure(err)
 	}

@@ -84,7 +84,7 @@ func begin(t *testing.T, target replicator.Target) replicator.Cursor {
 	if _, err := target.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	first := replicator.Cursor{Known: true, Generation: 1, SourceID: "source", Attempt: "first"}
+	first := replicator.Cursor{Known: true, Generation: 1, SourceID: "source", Attempt: "first", Decision: "a person's"}
 	if err := target.Init(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func beginsEmpty(t *testing.T, crm CRM) {
 		t.Fatalf("Empty = %v, %v", empty, err)
 	}
 	c := begin(t, target)
-	if !c.Known || c.Generation != 1 || c.SourceID != "source" || c.Attempt != "first" || c.Position != 0 {
+	if !c.Known || c.Generation != 1 || c.SourceID != "source" || c.Attempt != "first" || c.Decision != "a person's" || c.Position != 0 {
 		t.Fatalf("cursor after Init: %+v", c)
 	}
 	wantFailure(t, crm.New().Init(t.Context(), c), replicator.Transient, replicator.ReasonMoved)
@@ -167,7 +167,7 @@ func appliesBatch(t *testing.T, crm CRM) {
 		t.Errorf("row differs (-want +got):\n%s", diff)
 	}
 	got := load(t, crm.New())
-	if got.Position != 4 || got.Attempt != "token-1" || got.AppliedTotal != 3 || got.SourceID != "source" {
+	if got.Position != 4 || got.Attempt != "token-1" || got.AppliedTotal != 3 || got.Decision != "a person's" || got.SourceID != "source" {
 		t.Errorf("cursor: %+v", got)
 	}
 	if diff := cmp.Diff([]replicator.Anchor{{Position: 4, Hash: "00112233aabbccdd"}}, got.Anchors); diff != "" {
@@ -261,8 +261,12 @@ func updates(t *testing.T, crm CRM) {
 		t.Errorf("missed: %v", applied.Missed)
 	}
 	erase := changed(7, 1, replicator.OpUpdate, "[erased]")
-	erase.Record.UserID, erase.Record.Username = "[erased]", "[erased]"
+	erase.Record.UserID, erase.Record.Username, erase.Was.UserID = "[erased]", "[erased]", ""
 	mustApply(t, target, batch(load(t, target), erase), "4")
+	erase.Position = 8
+	if applied := mustApply(t, target, batch(load(t, target), erase), "5"); len(applied.Missed) != 0 {
+		t.Errorf("a second erase missed: %v", applied.Missed)
+	}
 	if r := crm.Rows()[0]; r.UserID != "[erased]" || r.Username != "[erased]" || r.Message != "[erased]" {
 		t.Errorf("erased row: %+v", r)
 	}

@@ -104,6 +104,24 @@ func (s *Server) SetCursor(source string, c replicator.Cursor) {
 	s.cursors[source] = c
 }
 
+// Places returns the CRM rows that the ledger of a source's current generation
+// names, by position.
+func (s *Server) Places(source string) map[int64]Row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byID := map[int64]Row{}
+	for _, r := range s.rows {
+		byID[r.ID] = r
+	}
+	found := map[int64]Row{}
+	for p, id := range s.ledger {
+		if r, ok := byID[id]; ok && p.source == source && p.generation == s.cursors[source].Generation {
+			found[p.position] = r
+		}
+	}
+	return found
+}
+
 // endZombies lets abandoned transactions finish, as the row lock makes the next
 // compare-and-set wait for them.
 func (s *Server) endZombies() {

@@ -29,6 +29,11 @@ const (
 	Unknown
 )
 
+// String returns the fault's name.
+func (f Fault) String() string {
+	return [...]string{"none", "connection lost", "answer lost", "commit lost", "zombie commits later", "unknown error"}[f]
+}
+
 // Target is one client of a Server. It implements replicator.Target.
 type Target struct {
 	server *Server
@@ -194,7 +199,7 @@ func (s *Server) change(item replicator.Item, at place, applied replicator.Appli
 		return
 	}
 	i := slices.IndexFunc(s.rows, func(r Row) bool {
-		return r.ID == id && r.UserID == item.Was.UserID && r.Direction == item.Was.Direction && r.CreatedAt.Equal(item.Was.CreatedAt)
+		return r.ID == id && (item.Was.UserID == "" || r.UserID == item.Was.UserID) && r.Direction == item.Was.Direction && r.CreatedAt.Equal(item.Was.CreatedAt)
 	})
 	if i < 0 {
 		applied.Missed["row_gone"]++
