@@ -18,9 +18,10 @@ if [ "$pid" -gt 1 ]; then kill -s KILL -- "-$pid" || kill -s KILL "$pid"; fi 2>/
 if [ -n "$dir" ]; then rm -rf -- "$dir" || { sleep 1; rm -rf -- "$dir"; }; fi
 exit 0`
 
-// Guard ends a process and removes a directory when the test binary ends,
-// also where no cleanup runs: at a panic, a test timeout, a SIGKILL. It is a
-// small shell process that waits for a pipe to close; it has no goroutine.
+// Guard ends a process and removes a directory when the test binary ends, also
+// where no cleanup runs: at a test timeout, a SIGKILL, a panic in another goroutine
+// than the test's. It is a small shell process that waits for a pipe to close and
+// has no goroutine here.
 type Guard struct {
 	mu    sync.Mutex
 	cmd   *exec.Cmd

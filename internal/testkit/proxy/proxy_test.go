@@ -195,7 +195,7 @@ func holdCommit(t *testing.T, moment proxy.Moment, rows int64) {
 	r.wantRows(t, rows)
 	select {
 	case err := <-result:
-		t.Errorf("the client has its answer already: %v", err)
+		t.Fatalf("the client has its answer already: %v", err)
 	default:
 	}
 	close(until)

@@ -1,0 +1,72 @@
+package planted_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// bug is a defence that is taken away.
+type bug struct {
+	name string
+	// file is relative to the module's root; old must stand in it exactly once.
+	file, old, new string
+	// suite is the package whose tests must notice, run narrows them down.
+	suite, run string
+}
+
+const root = "../.."
+
+func bugs() []bug {
+	return []bug{
+		{"no_compare_and_set", "internal/mysql/apply.go", "if n != 1 {\n\t\treturn &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved", "if n < 0 {\n\t\treturn &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved", "./internal/mysql", "TestTarget_conforms"},
+		{"cursor_committed_apart_from_the_rows", "internal/mysql/apply.go", "\tplaces, err := t.insertRecords(ctx, s, p)\n", "\t_ = commit(ctx, s)\n\tplaces, err := t.insertRecords(ctx, s, p)\n", "./internal/mysql", "TestTarget_conforms"},
+		{"doubtful_commit_taken_for_lost", "replicator/reload.go", "if d.attempt == found.Attempt {", "if false {", "./replicator", "TestReplicator_doubtful_commit"},
+		{"advance_over_a_parked_row", "replicator/queue.go", "front.Op, front.Code, front.Reason = OpPark, code, reason", "front.Op, front.Code, front.Reason = OpPass, code, reason", "./replicator", ""},
+		{"read_ahead_overtakes_a_refused_batch", "replicator/replicator.go", "if err != nil || next.queue.from != r.cursor.Position {", "if err != nil {", "./replicator", ""},
+		{"no_anchor_check", "internal/sqlite/judge.go", "case c.differing > 0:\n", "case false:\n", "./internal/sqlite", ""},
+		{"no_source_id_check", "internal/sqlite/judge.go", "case after.SourceID != \"\" && seen.sourceID != \"\" && after.SourceID != seen.sourceID:", "case false:", "./internal/sqlite", ""},
+		{"rewound_source_goes_unnoticed", "internal/sqlite/judge.go", "case seen.floor < after.Position:", "case false:", "./internal/sqlite", ""},
+		{"fsnotify_without_poll", "watcher/loop.go", "\t\tcase <-ticker.C:\n\t\t\tl.poll()\n", "\t\tcase <-ticker.C:\n", "./watcher", ""},
+		{"read_transaction_left_open", "internal/sqlite/session.go", "\tif err := s.conn.exec(\"COMMIT\"); err != nil {\n", "\tif err := s.conn.exec(\"SELECT 1\"); err != nil {\n", "./internal/sqlite", ""},
+		{"parked_without_a_canary", "replicator/refuse.go", "if err := r.opt.Target.Probe(ctx, canary(item)); err != nil {", "if err := error(nil); err != nil {", "./replicator", "TestReplicator_data"},
+		{"operators_decision_forgotten", "replicator/reload.go", "found.Decision != r.cursor.Decision", "false", "./replicator", ""},
+		{"cursor_that_went_back_accepted", "replicator/reload.go", "case found.Position < r.cursor.Position || found.Generation < r.cursor.Generation:", "case false:", "./replicator", "TestReplicator_blocked"},
+		{"history_doubled_at_first_start", "replicator/reload.go", "if !empty {", "if false {", "./replicator", "TestReplicator_begin"},
+		{"lost_cursor_made_anew", "replicator/reload.go", "\tif !found.Known {\n\t\tif r.cursor.Known {", "\tif !found.Known {\n\t\tif false {", "./replicator", "TestReplicator_blocked"},
+		{"a_strangers_row_is_touched", "internal/mysql/apply.go", "if was.UserID != \"\" {", "if false {", "./internal/mysql", "TestTarget_conforms"},
+		{"whole_batches_retried_while_failing", "replicator/refuse.go", "r.limit = min(r.limit, afterDataRows)\n\t} else if", "} else if", "./replicator", "TestReplicator_data"},
+		{"edits_in_order_of_arrival", "mapping/history.go", "return best == nil || edit.Version > best.Version", "return true", "./mapping", ""},
+		{"redelivery_stored_twice", "internal/store/transaction.go", "t.w.statements.insert, \"insert\", c.MessageID,", "t.w.statements.insert, \"insert\", c.MessageID+\" \",", "./internal/store", ""},
+		{"doorbell_before_the_commit", "internal/store/writer.go", "\tresults, err := t.store(ctx, group)\n", "\tw.bell.ring()\n\tresults, err := t.store(ctx, group)\n", "./internal/store", "Doorbell"},
+		{"acknowledged_without_fsync", "internal/store/open.go", "\"_synchronous\": \"FULL\"", "\"_synchronous\": \"NORMAL\"", "./internal/store", ""},
+		{"unsent_text_stays_in_the_WAL", "internal/store/writer.go", "\t\tw.wal.mark()\n", "", "./internal/store", ""},
+		{"any_signature_accepted", "internal/webhook/signature.go", "if hmac.Equal(mac.Sum(nil), got) {", "if len(mac.Sum(nil)) > 0 || hmac.Equal(mac.Sum(nil), got) {", "./internal/webhook", ""},
+	}
+}
+
+// planted returns the file's text with the bug in it.
+func (b bug) planted(tb testing.TB) string {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(root, b.file))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if n := strings.Count(string(text), b.old); n != 1 {
+		tb.Fatalf("%s: the text to replace stands %d times in %s", b.name, n, b.file)
+	}
+	return strings.Replace(string(text), b.old, b.new, 1)
+}
+
+func TestBugs_fit_their_files(t *testing.T) {
+	names := map[string]bool{}
+	for _, b := range bugs() {
+		t.Run(b.name, func(t *testing.T) {
+			if b.planted(t) == "" || names[b.name] {
+				t.Errorf("%s is empty or stands twice", b.name)
+			}
+			names[b.name] = true
+		})
+	}
+}
