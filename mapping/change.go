@@ -37,7 +37,8 @@ type Change struct {
 	SenderID    string
 	RecipientID string
 	Direction   Direction
-	// Text is nil where the message had no text, and after it was blanked.
+	// Text is nil where the message had no text, and after an unsend or erase
+	// blanked it; empty where it is not kept any more.
 	Text *string
 	// Attachments is a JSON array as the writer stored it, or nil: objects with
 	// a type and, where there is one, a url or a title. Instagram's own form,
@@ -47,6 +48,13 @@ type Change struct {
 	Timestamp int64
 	// CommittedAt is when the writer stored the row, in milliseconds since 1970 UTC.
 	CommittedAt int64
+}
+
+// pruned tells whether the row's content was blanked because it is old. A
+// pruned text is empty but not nil, which the writer stores of no message; an
+// unsend or erase leaves nil behind.
+func (c Change) pruned() bool {
+	return c.Text != nil && *c.Text == "" && !hasAttachments(c.Attachments)
 }
 
 // User names the person on the other side of a conversation. An

@@ -9,6 +9,8 @@ type history struct {
 	edited      bool
 	unsent      bool
 	erased      bool
+	// pruned is set where the text that counts is not kept any more.
+	pruned bool
 }
 
 // digest reads the rows in one pass. Nothing in it depends on their order.
@@ -17,7 +19,7 @@ func digest(rows []Change) (history, error) {
 	// An edit counts for what it brings: one without a text (Instagram sends
 	// them beside ordinary messages, as number 0) takes no text away, and one
 	// without attachments keeps those that are there.
-	var textEdit, attachmentsEdit *Change
+	var textEdit, attachmentsEdit, prunedEdit *Change
 	for i := range rows {
 		row := &rows[i]
 		switch row.Kind {
@@ -33,6 +35,9 @@ func digest(rows []Change) (history, error) {
 			if hasAttachments(row.Attachments) && newer(row, attachmentsEdit) {
 				attachmentsEdit = row
 			}
+			if row.pruned() && newer(row, prunedEdit) {
+				prunedEdit = row
+			}
 		case KindUnsend:
 			found.unsent = true
 		case KindErase:
@@ -42,6 +47,17 @@ func digest(rows []Change) (history, error) {
 	if found.message == nil {
 		return history{}, ErrNoMessage
 	}
+
+	// The rows of a message are pruned together with it or not at all. Elsewhere
+	// an edit that looks like one is an edit without a text.
+	if found.message.pruned() {
+		if prunedEdit != nil && textEdit != nil && prunedEdit.Version > textEdit.Version {
+			textEdit = nil
+		}
+		found.pruned = textEdit == nil
+	}
+	// The erase's own row may lie behind what was read of the log.
+	found.erased = found.erased || found.message.User().UserID == ErasedText
 
 	found.text, found.attachments = found.message.Text, found.message.Attachments
 	if textEdit != nil {

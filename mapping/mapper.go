@@ -70,6 +70,7 @@ func (m *Mapper) Record(history []Change, names map[User]string) (Outcome, error
 	}
 
 	record := m.Was(*message)
+	record.UserID = validText(message.User().UserID)
 	record.MessageID = validText(message.MessageID)
 	record.AccountID = validText(message.AccountID)
 	record.SenderID = validText(message.SenderID)
@@ -92,7 +93,8 @@ func (m *Mapper) Record(history []Change, names map[User]string) (Outcome, error
 // Was returns what the CRM row of a message was given when it was written and
 // keeps for life: UserID, Direction and CreatedAt. An update or delete that
 // also matches these cannot touch a stranger's row. Only an erase changes one
-// of them: behind it the row's user id is ErasedText.
+// of them: of a message whose user the source has forgotten, UserID is empty
+// and not to be compared, because the CRM's row holds the user or ErasedText.
 func (m *Mapper) Was(message Change) Record {
 	record := Record{
 		UserID: validText(message.User().UserID),
@@ -103,6 +105,9 @@ func (m *Mapper) Was(message Change) Record {
 	}
 	if message.Direction == Outbound {
 		record.Direction = directionOut
+	}
+	if record.UserID == ErasedText {
+		record.UserID = ""
 	}
 	return record
 }
@@ -117,6 +122,8 @@ func (m *Mapper) state(found history) State {
 		return Erased
 	case found.unsent:
 		return Redacted
+	case found.pruned:
+		return Pruned
 	default:
 		return Present
 	}

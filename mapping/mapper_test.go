@@ -135,6 +135,15 @@ func TestMapper_Record_edits_and_unsends(t *testing.T) {
 	onlyImage := editsImage
 	onlyImage.Text = nil
 	blank := inbound(nil)
+	prune := func(c mapping.Change) mapping.Change {
+		c.Text, c.Attachments = new(""), nil
+		return c
+	}
+	pruned, prunedEdit1, prunedEdit2 := prune(first), prune(edit1), prune(edit2)
+	forgotten := blank
+	forgotten.SenderID = mapping.ErasedText
+	echo := outbound(nil)
+	echo.RecipientID = mapping.ErasedText
 
 	for _, tt := range []struct {
 		name    string
@@ -161,6 +170,16 @@ func TestMapper_Record_edits_and_unsends(t *testing.T) {
 		{"an_erase_wins_before_its_message", mapping.Options{}, []mapping.Change{erase, first}, mapping.Erased, "[erased]", "erased"},
 		{"an_erase_does_not_delete", mapping.Options{OnUnsend: mapping.DeleteUnsent}, []mapping.Change{first, erase}, mapping.Erased, "[erased]", "erased"},
 		{"what_is_deleted_stays_deleted", mapping.Options{OnUnsend: mapping.DeleteUnsent}, []mapping.Change{erase, first, unsend}, mapping.Deleted, "[message unsent]", "unsent"},
+		{"a_user_who_is_forgotten_is_erased_without_the_erase", mapping.Options{}, []mapping.Change{forgotten}, mapping.Erased, "[erased]", "erased"},
+		{"a_recipient_who_is_forgotten_too", mapping.Options{}, []mapping.Change{echo, unsend}, mapping.Erased, "[erased]", "erased"},
+		{"a_pruned_message_leaves_the_row_as_it_is", mapping.Options{}, []mapping.Change{pruned}, mapping.Pruned, "[unsupported message]", "sent"},
+		{"with_its_pruned_edits_too", mapping.Options{}, []mapping.Change{pruned, prunedEdit2, prunedEdit1}, mapping.Pruned, "[unsupported message]", "sent"},
+		{"an_edit_after_pruning_brings_its_text", mapping.Options{}, []mapping.Change{pruned, prunedEdit1, edit2}, mapping.Present, "third", "edited"},
+		{"an_older_edit_after_pruning_does_not", mapping.Options{}, []mapping.Change{prunedEdit2, edit1, pruned}, mapping.Pruned, "[unsupported message]", "sent"},
+		{"an_unsend_after_pruning_wins", mapping.Options{}, []mapping.Change{pruned, unsend}, mapping.Redacted, "[message unsent]", "unsent"},
+		{"an_unsend_after_pruning_may_delete", mapping.Options{OnUnsend: mapping.DeleteUnsent}, []mapping.Change{pruned, unsend}, mapping.Deleted, "[message unsent]", "unsent"},
+		{"an_erase_after_pruning_wins", mapping.Options{}, []mapping.Change{pruned, erase}, mapping.Erased, "[erased]", "erased"},
+		{"an_empty_text_beside_an_attachment_is_not_pruned", mapping.Options{}, []mapping.Change{func() mapping.Change { c := withImage; c.Text = new(""); return c }()}, mapping.Present, "[image] u1", "sent"},
 		{"a_row_of_another_kind_changes_nothing", mapping.Options{}, []mapping.Change{first, follow(first, mapping.KindTest, 3, new("test"))}, mapping.Present, "first", "sent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -279,6 +298,19 @@ func TestMapper_Was(t *testing.T) {
 	}
 }
 
+func TestMapper_Was_of_a_forgotten_user(t *testing.T) {
+	m := newMapper(t, mapping.Options{})
+	c := inbound(nil)
+	c.SenderID = mapping.ErasedText
+	was, now := m.Was(c), record(t, m, c).Record
+	if was.UserID != "" || was.Direction != now.Direction || !was.CreatedAt.Equal(now.CreatedAt) {
+		t.Errorf("got %+v: the CRM's row may hold the user or the marker", was)
+	}
+	if now.UserID != mapping.ErasedText || now.Username != mapping.ErasedText || now.SenderID != mapping.ErasedText || now.Fallback {
+		t.Errorf("got %+v", now)
+	}
+}
+
 func TestNew(t *testing.T) {
 	for name, opts := range map[string]mapping.Options{
 		`mapping: Directions "up" is none of both, inbound, outbound`: {Directions: "up"},
@@ -300,7 +332,7 @@ func TestReasons(t *testing.T) {
 func TestState_String(t *testing.T) {
 	for state, want := range map[mapping.State]string{
 		mapping.Present: "present", mapping.Redacted: "redacted", mapping.Deleted: "deleted",
-		mapping.Erased: "erased", mapping.LeftOut: "left_out", mapping.State(99): "unknown",
+		mapping.Erased: "erased", mapping.Pruned: "pruned", mapping.LeftOut: "left_out", mapping.State(99): "unknown",
 	} {
 		if state.String() != want {
 			t.Errorf("got %s, want %s", state, want)

@@ -14,6 +14,10 @@ const (
 	Deleted
 	// Erased asks for a row that equals the record, which names nobody.
 	Erased
+	// Pruned asks for a row that is there to stay as it is: the source does not
+	// keep the text any more. The record is what a row that is not there would be
+	// given.
+	Pruned
 	// LeftOut asks for nothing: the message's direction is not mapped, and the
 	// record is empty.
 	LeftOut
@@ -30,6 +34,8 @@ func (s State) String() string {
 		return "deleted"
 	case Erased:
 		return "erased"
+	case Pruned:
+		return "pruned"
 	case LeftOut:
 		return "left_out"
 	default:

@@ -14,6 +14,10 @@ type Delivery struct {
 	// transaction, because Changes are what they were decoded to or because they
 	// are dropped. Ids that are gone already are no error.
 	Resolves []int64
+
+	// erase and prune are the work of Erase and Prune.
+	erase *erasing
+	prune *pruning
 }
 
 // Undecoded is a signed delivery, or a part of one, that could not be understood.
@@ -31,14 +35,26 @@ type Result struct {
 	Duplicates int
 	// Resolved is how many undecoded rows were deleted by Delivery.Resolves.
 	Resolved int
+
+	// erased counts messages, pruned and forgotten rows of messages and undecoded.
+	erased, pruned, forgotten int
 }
 
 func (d Delivery) empty() bool {
-	return len(d.Changes) == 0 && len(d.Undecoded) == 0 && len(d.Resolves) == 0
+	return len(d.Changes) == 0 && len(d.Undecoded) == 0 && len(d.Resolves) == 0 && d.erase == nil && d.prune == nil
 }
 
 // rows is what a delivery counts for in a batch.
-func (d Delivery) rows() int { return len(d.Changes) + len(d.Undecoded) + len(d.Resolves) }
+func (d Delivery) rows() int {
+	n := len(d.Changes) + len(d.Undecoded) + len(d.Resolves)
+	if d.erase != nil {
+		n += len(d.erase.messages)
+	}
+	if d.prune != nil {
+		n += pruneWindow
+	}
+	return n
+}
 
 // bytes is about what a delivery holds in memory.
 func (d Delivery) bytes() int64 {

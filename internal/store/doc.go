@@ -6,6 +6,8 @@
 // nothing and uses up no number. Numbers are given in commit order and never
 // twice. An unsent message's text is gone from the rows in the same commit, and
 // from the WAL within about a second where no reader is in the way.
+// Erase does the same with a person, and Prune with what is old; a pruned row
+// has an empty text where others have NULL or words.
 //
 // What it refuses: to wait without a limit (ErrOverloaded), to touch a file of
 // a newer schema or of another program, and to open the database, its -wal or

@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
+
+	"sidestream/mapping"
 )
 
 // scrapeTimeout bounds what a scrape may wait for the database.
@@ -21,10 +23,12 @@ type metrics struct {
 	duration prometheus.Histogram
 	rows     prometheus.Histogram
 	dropped  prometheus.Counter
+	changes  *prometheus.CounterVec
+	pruned   prometheus.Counter
 }
 
 func newMetrics() *metrics {
-	return &metrics{
+	m := &metrics{
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "sidestream", Subsystem: "writer", Name: "commit_duration_seconds",
 			Help:    "Time from BEGIN to the return of COMMIT of the writer's transactions.",
@@ -39,7 +43,19 @@ func newMetrics() *metrics {
 			Namespace: "sidestream", Subsystem: "writer", Name: "undecoded_dropped_total",
 			Help: "Undecoded deliveries deleted because newer ones needed the room.",
 		}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "sidestream", Subsystem: "writer", Name: "changes_total",
+			Help: "Changes stored by this process, by kind. What a subcommand erases beside it is not among them.",
+		}, []string{"kind"}),
+		pruned: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "sidestream", Subsystem: "writer", Name: "pruned_total",
+			Help: "Rows whose text and attachments were blanked because they are older than writer.retention.",
+		}),
 	}
+	for _, kind := range []mapping.Kind{mapping.KindMessage, mapping.KindEdit, mapping.KindUnsend, mapping.KindErase, mapping.KindTest} {
+		m.changes.WithLabelValues(string(kind))
+	}
+	return m
 }
 
 // register also registers the states of the store and its files.
@@ -52,9 +68,9 @@ func (m *metrics) register(opts Options, s *Store) error {
 	}
 	var errs []error
 	for _, collector := range []prometheus.Collector{
-		m.duration, m.rows, m.dropped,
+		m.duration, m.rows, m.dropped, m.changes, m.pruned,
 		gauge("undecoded_open", "Undecoded deliveries that wait for a person.", s.undecodedOpen),
-		gauge("unsend_checkpoint_pending_seconds", "How long the oldest unsent text has been waiting to be removed from the -wal file; 0 where none is.",
+		gauge("unsend_checkpoint_pending_seconds", "How long the oldest text that was unsent, erased or pruned has been waiting to be removed from the -wal file; 0 where none is.",
 			func() float64 { return s.writer.wal.waited().Seconds() }),
 		gauge("database_bytes", "Size of the database file.", func() float64 { return fileSize(opts.Path) }),
 		gauge("wal_bytes", "Size of the -wal file.", func() float64 { return fileSize(opts.Path + "-wal") }),

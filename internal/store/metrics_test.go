@@ -73,8 +73,9 @@ func TestMetrics(t *testing.T) {
 	}
 	slices.Sort(names)
 	if diff := cmp.Diff([]string{
+		"sidestream_writer_changes_total",
 		"sidestream_writer_commit_duration_seconds", "sidestream_writer_commit_rows", "sidestream_writer_database_bytes",
-		"sidestream_writer_disk_free_bytes", "sidestream_writer_undecoded_dropped_total", "sidestream_writer_undecoded_open",
+		"sidestream_writer_disk_free_bytes", "sidestream_writer_pruned_total", "sidestream_writer_undecoded_dropped_total", "sidestream_writer_undecoded_open",
 		"sidestream_writer_unsend_checkpoint_pending_seconds", "sidestream_writer_wal_bytes",
 	}, names); diff != "" {
 		t.Error(diff)

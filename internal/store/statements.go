@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+
+	"sidestream/mapping"
 )
 
 // statements are prepared once on the writing connection.
@@ -10,6 +12,8 @@ type statements struct {
 	begin, commit, rollback *sql.Stmt
 
 	insert, blank, tombstone *sql.Stmt
+
+	eraseMessage, insertErase, prune, pruneUndecoded *sql.Stmt
 
 	insertUndecoded, deleteUndecoded, deleteUndecodedTo *sql.Stmt
 	undecodedSizes, undecodedBodies, undecodedSum       *sql.Stmt
@@ -20,12 +24,17 @@ type statements struct {
 
 // insertChange adds a change unless it is there. ON CONFLICT and OR IGNORE
 // would use up a number for every redelivery; a SELECT of nothing does not.
-// What comes after its own tombstone is stored blank, for its number's sake.
+// What comes after its own tombstone is stored blank, for its number's sake, and
+// behind an erase without the person.
 const insertChange = `
 INSERT INTO messages (id, kind, version, account_id, sender_id, recipient_id, direction, message_text, attachments, timestamp, created_at)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, iif(gone, NULL, ?8), iif(gone, NULL, ?9), ?10, ?11
-FROM (SELECT ?2 IN ('unsend', 'erase') OR EXISTS (
-  SELECT 1 FROM messages WHERE account_id = ?4 AND id = ?1 AND kind IN ('unsend', 'erase')) AS gone)
+SELECT ?1, ?2, ?3, ?4,
+  iif(erased AND ?7 = 'inbound', '` + mapping.ErasedText + `', ?5), iif(erased AND ?7 = 'outbound', '` + mapping.ErasedText + `', ?6),
+  ?7, iif(gone, NULL, ?8), iif(gone, NULL, ?9), ?10, ?11
+FROM (SELECT
+  ?2 IN ('unsend', 'erase') OR EXISTS (
+    SELECT 1 FROM messages WHERE account_id = ?4 AND id = ?1 AND kind IN ('unsend', 'erase')) AS gone,
+  EXISTS (SELECT 1 FROM messages WHERE account_id = ?4 AND id = ?1 AND kind = 'erase') AS erased)
 WHERE NOT EXISTS (SELECT 1 FROM messages WHERE account_id = ?4 AND id = ?1 AND kind = ?2 AND version = ?3)`
 
 // blankMessage uses the prefix (account_id, id) of the unique key.
@@ -48,6 +57,10 @@ func prepare(ctx context.Context, conn *sql.Conn) (*statements, error) {
 		{&s.insert, insertChange},
 		{&s.blank, blankMessage},
 		{&s.tombstone, findTombstone},
+		{&s.eraseMessage, eraseMessage},
+		{&s.insertErase, insertErase},
+		{&s.prune, "UPDATE messages SET message_text = '', attachments = NULL WHERE " + prunable},
+		{&s.pruneUndecoded, "DELETE FROM undecoded WHERE received_at < ?1"},
 		{&s.insertUndecoded, "INSERT INTO undecoded (received_at, reason, body) VALUES (?1, ?2, ?3)"},
 		{&s.deleteUndecoded, "DELETE FROM undecoded WHERE id = ?1"},
 		{&s.deleteUndecodedTo, "DELETE FROM undecoded WHERE id <= ?1"},

@@ -14,9 +14,13 @@ type transaction struct {
 	at int64
 	// unsentIDs are the messages that were unsent or erased in this transaction.
 	unsentIDs map[string]struct{}
+	// erasedUsers are the people who were erased in this transaction.
+	erasedUsers map[string]struct{}
 	// tombstones is true where the WAL has to be truncated afterwards.
 	tombstones bool
 	inserted   int
+	kinds      map[mapping.Kind]int
+	pruned     int
 	// dropped and unsent count undecoded rows that went because there were too
 	// many, and because they quote an unsent message.
 	dropped, unsent int
@@ -25,8 +29,8 @@ type transaction struct {
 
 func (w *writer) newTransaction() *transaction {
 	return &transaction{
-		w: w, unsentIDs: map[string]struct{}{}, undecodedBytes: w.undecodedBytes,
-		at: max(w.lastCommit, w.opts.Now().UnixMilli()),
+		w: w, unsentIDs: map[string]struct{}{}, erasedUsers: map[string]struct{}{}, kinds: map[mapping.Kind]int{},
+		undecodedBytes: w.undecodedBytes, at: max(w.lastCommit, w.opts.Now().UnixMilli()),
 	}
 }
 
@@ -41,7 +45,15 @@ func (t *transaction) store(ctx context.Context, group []*request) ([]Result, er
 	if err := t.limitUndecoded(ctx); err != nil {
 		return nil, err
 	}
-	return results, t.forgetUndecoded(ctx)
+	if err := t.forgetUndecoded(ctx); err != nil {
+		return nil, err
+	}
+	for i, r := range group {
+		if r.delivery.erase != nil {
+			results[i].forgotten += t.unsent
+		}
+	}
+	return results, nil
 }
 
 func (t *transaction) deliver(ctx context.Context, d Delivery, result *Result) error {
@@ -59,6 +71,16 @@ func (t *transaction) deliver(ctx context.Context, d Delivery, result *Result) e
 	}
 	for _, undecoded := range d.Undecoded {
 		if err := t.keepUndecoded(ctx, undecoded); err != nil {
+			return err
+		}
+	}
+	if d.erase != nil {
+		if err := t.erase(ctx, d.erase, result); err != nil {
+			return err
+		}
+	}
+	if d.prune != nil {
+		if err := t.prune(ctx, d.prune, result); err != nil {
 			return err
 		}
 	}
@@ -85,6 +107,7 @@ func (t *transaction) add(ctx context.Context, c *mapping.Change) (bool, error) 
 		return false, err
 	}
 	t.inserted++
+	t.kinds[c.Kind]++
 	if c.Kind == mapping.KindUnsend || c.Kind == mapping.KindErase {
 		t.tombstones = true
 		t.unsentIDs[c.MessageID] = struct{}{}

@@ -67,9 +67,9 @@ func TestTruncation_due(t *testing.T) {
 		if wal.due(false) || !wal.due(true) {
 			t.Error("a quiet moment is not awaited, or not taken")
 		}
-		time.Sleep(maxRetry / 2)
+		<-time.After(maxRetry / 2)
 		wal.mark()
-		time.Sleep(maxRetry / 2)
+		<-time.After(maxRetry / 2)
 		if !wal.due(false) {
 			t.Error("a writer that never rests never makes an attempt")
 		}
@@ -78,7 +78,7 @@ func TestTruncation_due(t *testing.T) {
 		if wal.due(true) {
 			t.Error("no pause after an attempt that failed")
 		}
-		time.Sleep(firstRetry)
+		<-time.After(firstRetry)
 		if !wal.due(true) {
 			t.Error("no second attempt")
 		}

@@ -13,9 +13,10 @@ import (
 const maxQuoted = 4096
 
 // forgetUndecoded deletes the undecoded bodies that quote a message which this
-// transaction unsent. It reads every body once, whatever the number of unsends.
+// transaction unsent, or a person whom it erased. It reads every body once,
+// whatever the number of unsends.
 func (t *transaction) forgetUndecoded(ctx context.Context) error {
-	if len(t.unsentIDs) == 0 {
+	if len(t.unsentIDs) == 0 && len(t.erasedUsers) == 0 {
 		return nil
 	}
 	rows, err := t.w.statements.undecodedBodies.QueryContext(ctx)
@@ -30,11 +31,8 @@ func (t *transaction) forgetUndecoded(ctx context.Context) error {
 		if err := rows.Scan(&id, &body); err != nil {
 			return translate("read undecoded", err)
 		}
-		for text := range quoted(body) {
-			if _, unsent := t.unsentIDs[text]; unsent {
-				ids = append(ids, id)
-				break
-			}
+		if t.quotesForgotten(body) {
+			ids = append(ids, id)
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -49,6 +47,22 @@ func (t *transaction) forgetUndecoded(ctx context.Context) error {
 		t.unsent += n
 	}
 	return t.tighten(ctx, len(ids) > 0)
+}
+
+// quotesForgotten tells whether a body quotes what this transaction unsent or
+// erased.
+func (t *transaction) quotesForgotten(body []byte) bool {
+	for text := range quoted(body) {
+		if _, unsent := t.unsentIDs[text]; unsent {
+			return true
+		}
+	}
+	for user := range t.erasedUsers {
+		if names(body, user) {
+			return true
+		}
+	}
+	return false
 }
 
 // tighten writes undecoded anew where rows have been deleted from it.

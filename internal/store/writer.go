@@ -107,11 +107,15 @@ func (w *writer) committed(t *transaction, took time.Duration) {
 	w.lastCommit, w.undecodedBytes = t.at, t.undecodedBytes
 	w.metrics.duration.Observe(took.Seconds())
 	w.metrics.rows.Observe(float64(t.inserted))
+	w.metrics.pruned.Add(float64(t.pruned))
+	for kind, n := range t.kinds {
+		w.metrics.changes.WithLabelValues(string(kind)).Add(float64(n))
+	}
 	if t.tombstones {
 		w.wal.mark()
 	}
 	if t.unsent > 0 {
-		w.opts.Logger.Info("undecoded deliveries deleted or not kept, because they quote an unsent message", "count", t.unsent)
+		w.opts.Logger.Info("undecoded deliveries deleted or not kept, because they quote an unsent or erased message", "count", t.unsent)
 	}
 	if t.dropped > 0 {
 		w.metrics.dropped.Add(float64(t.dropped))

@@ -20,6 +20,8 @@ type grammar struct {
 
 	Run         runCmd         `cmd:"" default:"withargs" help:"Receive webhooks until stopped (the default)."`
 	Undecoded   undecodedCmd   `cmd:"" help:"What was signed but could not be understood."`
+	Erase       eraseCmd       `cmd:"" help:"Erase a person from the file, and through it from the CRM."`
+	Prune       pruneCmd       `cmd:"" help:"Blank texts that are old and in the CRM."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Exit 0 where the running writer is alive."`
 	VersionCmd  versionCmd     `cmd:"" name:"version" help:"Print the version."`
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,9 @@ const (
 	commitTimeout = 10 * time.Second
 	drainTimeout  = 10 * time.Second
 )
+
+// deletionPath follows the webhook's path.
+const deletionPath = "/deletion"
 
 type runCmd struct {
 	PrintConfig bool `help:"Print every key with its value and where that came from, then exit."`
@@ -52,7 +56,14 @@ func (cmd runCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore(s, logger)) }()
-	handler, err := newHandler(c, s, logger, registry)
+	gone := newReplaced()
+	handler, err := newHandler(c, s, gone, logger, registry)
+	if err != nil {
+		return err
+	}
+	deletion, err := webhook.NewDeletion(webhook.DeletionOptions{
+		AppSecrets: c.Writer.AppSecrets.Reveal, Logger: logger.With("component", "deletion"), Registerer: registry,
+	})
 	if err != nil {
 		return err
 	}
@@ -69,11 +80,17 @@ func (cmd runCmd) Run(a *app) (err error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle(c.Writer.WebhookPath, handler)
+	if c.Writer.DeletionCallback {
+		mux.Handle(strings.TrimSuffix(c.Writer.WebhookPath, "/")+deletionPath, deletion)
+	}
+	keep := newRetention(s, c, logger.With("component", "retention"), registry)
 	logger.Info("started", "version", a.version, "config", c.File, "config_hash", c.Hash(), "database", c.Database.Path, "source_id", s.SourceID(),
 		"listen", public.Addr().String(), "path", c.Writer.WebhookPath, "metrics_listen", server.Addr())
 
 	var group ops.Group
 	group.Add("ops", server.Run)
+	group.Add("database", gone.run)
+	group.Add("retention", keep.run)
 	group.Add("webhook", func(ctx context.Context) error { return serve(ctx, public, mux, logger) })
 	return group.Run(a.ctx)
 }
@@ -114,13 +131,14 @@ func closeStore(s *store.Store, logger *slog.Logger) error {
 }
 
 // newHandler joins the webhook's room and the store's.
-func newHandler(c *config.Config, s *store.Store, logger *slog.Logger, registerer prometheus.Registerer) (*webhook.Handler, error) {
+func newHandler(c *config.Config, s *store.Store, gone *replaced, logger *slog.Logger, registerer prometheus.Registerer) (*webhook.Handler, error) {
 	return webhook.New(webhook.Options{
 		VerifyToken: c.Writer.VerifyToken.Reveal, AppSecrets: c.Writer.AppSecrets.Reveal, MaxBodyBytes: c.Writer.MaxBodyBytes,
 		Commit: func(ctx context.Context, d webhook.Delivery) (webhook.Committed, error) {
 			ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 			defer cancel()
 			result, err := s.Commit(ctx, deliveryOf(d))
+			gone.watch(err)
 			if errors.Is(err, store.ErrOverloaded) || errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("%w: %w", webhook.ErrOverloaded, err)
 			}

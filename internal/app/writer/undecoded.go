@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +80,9 @@ func (undecodedReplayCmd) Run(a *app) error {
 		understood, left := 0, 0
 		err := each(a.ctx, s, func(row store.StoredUndecoded) error {
 			body, err := s.UndecodedBody(a.ctx, row.ID)
+			if errors.Is(err, store.ErrNotFound) {
+				return nil // gone meanwhile: dropped, or too old
+			}
 			if err != nil {
 				return err
 			}
