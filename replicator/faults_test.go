@@ -104,6 +104,17 @@ func TestReplicator_data(t *testing.T) {
 			t.Errorf("the last id is %d for 999 rows", last)
 		}
 	})
+	t.Run("few_ids_are_burnt_where_the_row_is_not_named", func(t *testing.T) {
+		b := setup(t)
+		b.server.Mute = true
+		b.server.Refuse = refuse("text 300", "text 600", "text 900")
+		b.source.Append(sayMany(1, 1000)...)
+		b.persist(t, 800)
+		rows := b.server.Rows()
+		if last := rows[len(rows)-1].ID; last > 997+1000+3*64 {
+			t.Errorf("the last id is %d for 997 rows", last)
+		}
+	})
 	t.Run("a_table_that_refuses_everything_is_blocked_not_parked", func(t *testing.T) {
 		b := setup(t)
 		b.source.Append(sayMany(1, 5)...)

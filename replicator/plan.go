@@ -37,6 +37,20 @@ func plan(mapper *mapping.Mapper, from Cursor, chunk Chunk, names map[mapping.Us
 	return items
 }
 
+// Plan decides what becomes of one change by itself, after the cursor has passed
+// it: history is every row of its message up to the cursor's position, in
+// position order. It is for a dead letter's second chance.
+func Plan(mapper *mapping.Mapper, cursor Cursor, change mapping.Change, history []mapping.Change, names map[mapping.User]string) Item {
+	var item Item
+	if change.Kind == mapping.KindMessage {
+		item = planMessage(mapper, change, history, names)
+	} else {
+		item = planChange(mapper, cursor, change, history, names)
+	}
+	item.CommittedAt = time.UnixMilli(change.CommittedAt)
+	return item
+}
+
 // planMessage plans the row of a message itself.
 func planMessage(mapper *mapping.Mapper, c mapping.Change, history []mapping.Change, names map[mapping.User]string) Item {
 	outcome, err := mapper.Record(history, names)
@@ -46,7 +60,7 @@ func planMessage(mapper *mapping.Mapper, c mapping.Change, history []mapping.Cha
 	switch outcome.State {
 	case mapping.Deleted, mapping.LeftOut:
 		return pass(c)
-	case mapping.Present, mapping.Redacted, mapping.Erased:
+	case mapping.Present, mapping.Redacted, mapping.Erased, mapping.Pruned:
 	}
 	return Item{Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpInsert, Record: outcome.Record}
 }
@@ -89,7 +103,7 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 	switch outcome.State {
 	case mapping.Deleted:
 		item.Op = OpDelete
-	case mapping.LeftOut:
+	case mapping.LeftOut, mapping.Pruned:
 		return pass(c)
 	case mapping.Erased:
 		// The file does not know the user any more, and an earlier erase may

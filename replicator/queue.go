@@ -94,7 +94,7 @@ func users(changes []mapping.Change) []mapping.User {
 			continue
 		}
 		u := c.User()
-		if _, ok := seen[u]; !ok && u.UserID != "" {
+		if _, ok := seen[u]; !ok && u.UserID != "" && u.UserID != mapping.ErasedText {
 			seen[u] = struct{}{}
 			list = append(list, u)
 		}

@@ -64,10 +64,9 @@ func (r *Replicator) noteFailure(batch Batch, f *Failure) {
 	if f.Reason == ReasonMoved {
 		return
 	}
-	// A failing INSERT burns as many of the CRM's ids as it has rows.
-	if f.Class == Data {
-		r.limit = min(r.limit, afterDataRows)
-	} else if r.failures.count >= smallAfter {
+	// A failing INSERT burns as many of the CRM's ids as it has rows. What is
+	// refused for its content goes on in small statements, see isolate.
+	if f.Class != Data && r.failures.count >= smallAfter {
 		r.limit = 1
 	}
 	r.metrics.applyFailures.WithLabelValues(string(f.Class)).Inc()

@@ -3,12 +3,27 @@ package replicator
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // doubt is an attempt whose COMMIT got no answer.
 type doubt struct {
 	attempt string
 	batch   Batch
+}
+
+// maxDoubts is how many doubts are remembered: a CRM may leave COMMITs without
+// an answer for days.
+const maxDoubts = 100
+
+// remember adds a doubt. The oldest of too many counts as rolled back: the
+// compare-and-sets of all later attempts matched, so it holds no lock any more.
+func (r *Replicator) remember(d doubt) {
+	if len(r.doubts) == maxDoubts {
+		r.metrics.ambiguous.WithLabelValues("rolled_back").Inc()
+		r.doubts = slices.Delete(r.doubts, 0, 1)
+	}
+	r.doubts = append(r.doubts, d)
 }
 
 // reload is the one path that makes the cursor certain: at start, after a
@@ -24,7 +39,7 @@ func (r *Replicator) reload(ctx context.Context) error {
 			return &Failure{
 				Class: Blocked, Reason: "target_cursor_lost",
 				Detail: fmt.Sprintf("the target has no cursor any more; this process had applied up to position %d", r.cursor.Position),
-				Hint:   fmt.Sprintf("restore the state tables, or run: replicator cursor init --at %d", r.cursor.Position),
+				Hint:   fmt.Sprintf("restore the state tables; without them look up the newest message that the CRM still holds, and run: replicator cursor init --at ITS_POSITION (%d where it has lost none)", r.cursor.Position),
 			}
 		}
 		if found, err = r.begin(ctx); err != nil {

@@ -154,7 +154,7 @@ func (r *Replicator) apply(ctx context.Context, batch Batch, prepared Prepared) 
 	applied, err := r.opt.Target.Apply(ctx, prepared, attempt)
 	if err != nil {
 		if AsFailure(err).Doubtful {
-			r.doubts = append(r.doubts, doubt{attempt: attempt, batch: batch})
+			r.remember(doubt{attempt: attempt, batch: batch})
 		}
 		return r.refused(ctx, batch, err)
 	}

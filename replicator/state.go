@@ -118,6 +118,11 @@ func (r *Replicator) report(before, after State, changed bool, now time.Time) {
 		return
 	}
 	if f.Reason == ReasonMoved {
+		// With a second replicator this is the normal course of things.
+		if now.Sub(r.loggedAt) < repeatLog {
+			return
+		}
+		r.loggedAt = now
 		r.opt.Logger.Info("the cursor was moved by somebody else; reading it again", "position", after.Cursor.Position)
 		return
 	}

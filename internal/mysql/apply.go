@@ -20,9 +20,13 @@ func (t *Target) Apply(ctx context.Context, p replicator.Prepared, attempt strin
 	if err != nil {
 		f := classify(err)
 		t.abandon(ctx, f)
+		if f.Reason == reasonRewound {
+			t.markRewound(ctx)
+		}
 		return replicator.Applied{}, f
 	}
 	t.tail = tail
+	t.remember(batch.batch, tail)
 	if found := t.table.Load(); found != nil {
 		t.observeHeadroom(found)
 	}
@@ -34,25 +38,36 @@ func (t *Target) transaction(ctx context.Context, p *prepared, attempt string) (
 	if err != nil {
 		return applied, tail, err
 	}
-	// The snapshot is what verifies the ids: it shows our rows and nobody's later ones.
-	if _, err := s.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
-		return applied, tail, err
+	if _, err := s.exec(ctx, "START TRANSACTION"); err != nil {
+		return applied, tail, ofState(err)
 	}
 	if err := t.moveCursor(ctx, s, p.batch, attempt); err != nil {
+		return applied, tail, ofState(err)
+	}
+	// The first read makes the transaction's snapshot: behind the
+	// compare-and-set, so that it shows what whoever held the cursor's row before
+	// wrote to the ledger; before the INSERTs, so that it shows none of the rows
+	// that strangers add meanwhile.
+	if tail, err = t.readTail(ctx, s, p.batch.From.Generation); err != nil {
 		return applied, tail, err
 	}
-	places, err := t.insertRecords(ctx, s, p)
+	if end := tail.end(); end > p.batch.From.Position {
+		return applied, tail, ledgerAhead(end, p.batch.From.Position)
+	}
+	places, err := t.insertRecords(ctx, s, p, tail)
 	if err != nil {
 		return applied, tail, err
 	}
-	if tail, err = t.recordLedger(ctx, s, p.batch.From.Generation, places); err != nil {
-		return applied, tail, err
+	if tail, err = t.recordLedger(ctx, s, p.batch.From.Generation, tail, places); err != nil {
+		return applied, tail, ofState(err)
 	}
 	if applied, err = t.changeRecords(ctx, s, p.batch); err != nil {
-		return applied, tail, err
+		f := classify(err)
+		f.Row = 0 // it names a row of one UPDATE, not of the inserts
+		return applied, tail, f
 	}
 	if err := t.park(ctx, s, p.batch); err != nil {
-		return applied, tail, err
+		return applied, tail, ofState(err)
 	}
 	return applied, tail, commit(ctx, s)
 }
@@ -67,7 +82,7 @@ func commit(ctx context.Context, s *session) error {
 	f := classify(err)
 	if !commitRefused(err) {
 		f.Doubtful = true
-		f.Class, f.Reason = replicator.Transient, "commit_unanswered"
+		f.Class, f.Reason, f.Unknown = replicator.Transient, "commit_unanswered", false
 	}
 	return f
 }
@@ -79,13 +94,11 @@ func (t *Target) moveCursor(ctx context.Context, s *session, b replicator.Batch,
 		" SET position = ?, anchors = ?, source_id = ?, attempt = ?, applied_total = applied_total + ?, updated_at = CURRENT_TIMESTAMP(6)"+
 		" WHERE source = ? AND generation = ? AND position = ?",
 		b.To, encodeAnchors(b.Anchors), b.SourceID, attempt, len(b.Items), t.opt.Source, b.From.Generation, b.From.Position)
-	if err != nil {
-		return err
-	}
-	if n != 1 {
+	// 1020 is what MariaDB answers instead, with innodb_snapshot_isolation.
+	if n != 1 && (err == nil || isNumber(err, 1020)) {
 		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: fmt.Sprintf("the cursor is not at position %d", b.From.Position)}
 	}
-	return nil
+	return err
 }
 
 // changeRecords applies edits, unsends and erasures to rows that earlier
@@ -102,7 +115,7 @@ func (t *Target) changeRecords(ctx context.Context, s *session, b replicator.Bat
 		}
 		r, err := t.runAt(ctx, s, b.From.Generation, item.MessagePosition)
 		if err != nil {
-			return applied, err
+			return applied, ofState(err)
 		}
 		id, ok := r.idOf(item.MessagePosition)
 		if !ok {
@@ -166,9 +179,18 @@ func (t *Target) guard(id int64, was mapping.Record) string {
 }
 
 // park stores dead letters. A position that was parked before (the operator
-// moved the cursor back) counts another attempt.
+// moved the cursor back) counts another attempt; one that passes now is
+// resolved.
 func (t *Target) park(ctx context.Context, s *session, b replicator.Batch) error {
 	parked := 0
+	if t.deadLettersOpen.Load() > 0 {
+		n, err := s.execCount(ctx, "UPDATE "+t.names.deadLetters+" SET resolved_at = CURRENT_TIMESTAMP(6) WHERE source = ? AND generation = ? AND position > ? AND position <= ? AND resolved_at IS NULL",
+			t.opt.Source, b.From.Generation, b.From.Position, b.To)
+		if err != nil {
+			return err
+		}
+		parked = int(n)
+	}
 	for i := range b.Items {
 		item := &b.Items[i]
 		if item.Op != replicator.OpPark {
@@ -184,7 +206,7 @@ func (t *Target) park(ctx context.Context, s *session, b replicator.Batch) error
 			continue
 		}
 		if _, err := s.exec(ctx, "INSERT INTO "+t.names.deadLetters+" (source, generation, position, message_id, code, reason, attempts) VALUES (?,?,?,?,?,?,1)",
-			t.opt.Source, b.From.Generation, item.Position, cutTo(item.MessageID, column{limit: 512}), item.Code, item.Reason); err != nil {
+			t.opt.Source, b.From.Generation, item.Position, letterID(item.MessageID), item.Code, item.Reason); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,9 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -82,6 +84,15 @@ func (t *Target) checkTable() []Finding {
 			findings = append(findings, Finding{"charset", "warn", fmt.Sprintf("column %s is %s: characters it lacks (emoji, for one) are %s", name, charset, t.policy()), "ALTER the column to utf8mb4"})
 		}
 	}
+	written := map[string]bool{c.ID: true, c.UserID: true, c.Username: true, c.Direction: true, c.Message: true, c.CreatedAt: true}
+	for _, e := range t.names.extra {
+		written[e.name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(found.columns)) {
+		if found.columns[name].required && !containsFold(written, name) {
+			findings = append(findings, Finding{"columns", "fail", fmt.Sprintf("column %s must be given a value, and there is none for it: the server refuses every row (1364)", name), "give the column a DEFAULT, or let it be NULL"})
+		}
+	}
 	if strings.Contains(lower(found.columns[lower(c.CreatedAt)].extra), "on update") {
 		findings = append(findings, Finding{"created_at", "warn", c.CreatedAt + " changes by itself at every UPDATE: when the CRM's people change a row, its time moves, and a later edit or unsend will not find it", "drop ON UPDATE CURRENT_TIMESTAMP from the column"})
 	}
@@ -94,6 +105,15 @@ func (t *Target) checkTable() []Finding {
 		findings = append(findings, Finding{"ids", status, fmt.Sprintf("%.1f %% of the id range is free", 100*free), "widen the id column to BIGINT"})
 	}
 	return findings
+}
+
+func containsFold(names map[string]bool, name string) bool {
+	for n := range names {
+		if strings.EqualFold(n, name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *Target) policy() string {

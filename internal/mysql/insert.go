@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 
 	"sidestream/replicator"
 )
@@ -12,113 +11,106 @@ import (
 // insertRecords sends the INSERT statements and returns which id each record
 // got. The ids are verified in the own snapshot, not trusted: triggers,
 // auto_increment_increment, Galera and TiDB all have their own ideas.
-func (t *Target) insertRecords(ctx context.Context, s *session, p *prepared) ([]placed, error) {
+func (t *Target) insertRecords(ctx context.Context, s *session, p *prepared, tail run) ([]placed, error) {
+	insert := t.insertStatements
+	if t.readBack {
+		insert = t.insertReadBack
+	}
+	places, err := insert(ctx, s, p)
+	if err != nil {
+		return nil, err
+	}
+	return places, t.checkRewound(ctx, s, tail, places)
+}
+
+// insertStatements sends many rows at a time.
+func (t *Target) insertStatements(ctx context.Context, s *session, p *prepared) ([]placed, error) {
 	var places []placed
-	before := 0
 	for _, statement := range p.inserts {
-		ids, step, err := t.insertVerified(ctx, s, statement)
+		result, err := s.exec(ctx, statement.statement)
 		if err != nil {
-			f := classify(err)
-			if f.Row > 0 {
-				f.Row += before
-			}
-			return nil, f
+			return nil, atRowOfBatch(err, len(places))
+		}
+		first, err := result.LastInsertId()
+		if err != nil {
+			return nil, err
+		}
+		step, err := t.verifyIDs(ctx, s, first, len(statement.rows))
+		if err != nil {
+			return nil, err
+		}
+		if n := len(places); step == 0 || (n > 0 && first <= places[n-1].id) {
+			t.readBack = true
+			return nil, &replicator.Failure{Class: replicator.Transient, Reason: "ids_moved", Detail: "the new rows do not have the ids that the server reported; they are read back from now on"}
 		}
 		for k, index := range statement.rows {
 			item := &p.batch.Items[index]
-			places = append(places, placed{position: item.Position, id: ids(k), step: step, fallback: item.Record.Fallback})
+			places = append(places, placed{position: item.Position, id: first + step*int64(k), step: step, fallback: item.Record.Fallback})
 		}
-		before += len(statement.rows)
 	}
-	return places, t.checkRewound(ctx, s, places)
+	return places, nil
 }
 
-// insertVerified runs one INSERT and returns its rows' ids as a function of the
-// row's index.
-func (t *Target) insertVerified(ctx context.Context, s *session, statement insert) (func(int) int64, int64, error) {
-	if t.readBack {
-		return t.insertReadBack(ctx, s, statement)
+// verifyIDs reads how many of n new rows stand where they should if the first
+// has the given id. It returns the distance between ids, or 0 where they stand
+// elsewhere.
+func (t *Target) verifyIDs(ctx context.Context, s *session, first int64, n int) (int64, error) {
+	if first <= 0 {
+		return 0, nil
 	}
-	result, err := s.exec(ctx, statement.statement)
-	if err != nil {
-		return nil, 0, err
-	}
-	first, err := result.LastInsertId()
-	if err != nil {
-		return nil, 0, err
-	}
-	n := int64(len(statement.rows))
 	var step, count int64
-	err = s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT @@auto_increment_increment, COUNT(*) FROM %s WHERE %s BETWEEN %d AND %d + @@auto_increment_increment * %d AND (%s - %d) %% @@auto_increment_increment = 0",
+	err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT @@auto_increment_increment, COUNT(*) FROM %s WHERE %s BETWEEN %d AND %d + @@auto_increment_increment * %d AND (%s - %d) %% @@auto_increment_increment = 0",
 		t.names.target, t.names.id, first, first, n-1, t.names.id, first)).Scan(&step, &count)
-	if err != nil {
-		return nil, 0, err
+	if err != nil || count != int64(n) {
+		return 0, ofNoRow(err)
 	}
-	if first <= 0 || count != n {
-		t.readBack = true
-		return nil, 0, &replicator.Failure{Class: replicator.Transient, Reason: "ids_moved", Detail: "the new rows do not have the ids that the server reported; they are read back from now on"}
-	}
-	return func(k int) int64 { return first + step*int64(k) }, step, nil
+	return step, nil
 }
 
-// insertReadBack finds the ids of the new rows as those above the highest one
-// that the snapshot held before.
-func (t *Target) insertReadBack(ctx context.Context, s *session, statement insert) (func(int) int64, int64, error) {
+// insertReadBack sends one row at a time and finds each new id as the one above
+// the highest that the snapshot held before. Many rows at a time would tell
+// which ids appeared, but not which row got which.
+func (t *Target) insertReadBack(ctx context.Context, s *session, p *prepared) ([]placed, error) {
 	var highest sql.NullInt64
 	if err := s.conn.QueryRowContext(ctx, "SELECT MAX("+t.names.id+") FROM "+t.names.target).Scan(&highest); err != nil {
-		return nil, 0, err
+		return nil, ofNoRow(err)
 	}
-	if _, err := s.exec(ctx, statement.statement); err != nil {
-		return nil, 0, err
-	}
-	rows, err := s.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s > %d ORDER BY %s", t.names.id, t.names.target, t.names.id, highest.Int64, t.names.id))
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { _ = rows.Close() }()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, 0, err
+	head, found := t.insertHead(), t.table.Load()
+	var places []placed
+	for _, statement := range p.inserts {
+		for _, index := range statement.rows {
+			item := &p.batch.Items[index]
+			if _, err := s.exec(ctx, string(t.appendRow([]byte(head), &item.Record, found))); err != nil {
+				f := classify(err)
+				if f.Class == replicator.Data {
+					f.Row = len(places) + 1
+				}
+				return nil, f
+			}
+			var id, count int64
+			if err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT COALESCE(MAX(%s), 0), COUNT(*) FROM %s WHERE %s > %d",
+				t.names.id, t.names.target, t.names.id, highest.Int64)).Scan(&id, &count); err != nil {
+				return nil, ofNoRow(err)
+			}
+			if count != 1 {
+				return nil, &replicator.Failure{
+					Class: replicator.Blocked, Reason: "target_ids",
+					Detail: fmt.Sprintf("one row was inserted, but %d appeared above id %d: without its id an edit or unsend could not find it again", count, highest.Int64),
+					Hint:   "change the trigger on the CRM's table: ids must grow",
+				}
+			}
+			highest.Int64 = id
+			places = append(places, placed{position: item.Position, id: id, step: 1, fallback: item.Record.Fallback})
 		}
-		ids = append(ids, id)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, 0, err
-	}
-	if len(ids) != len(statement.rows) {
-		return nil, 0, &replicator.Failure{
-			Class: replicator.Blocked, Reason: "target_ids",
-			Detail: fmt.Sprintf("%d rows were inserted, but %d appeared above id %d", len(statement.rows), len(ids), highest.Int64),
-			Hint:   "a trigger on the CRM's table gives rows ids below the highest one; Sidestream could not find them again for an edit or unsend",
-		}
-	}
-	return func(k int) int64 { return ids[k] }, 1, nil
+	return places, nil
 }
 
-// checkRewound blocks where new ids come out at or below the last ledgered one
-// while that row is gone: the table was emptied or restored, and the ledger's
-// ids mean other rows now.
-func (t *Target) checkRewound(ctx context.Context, s *session, places []placed) error {
-	last := t.tail.lastID()
-	if t.tail.length == 0 || len(places) == 0 || places[0].id > last {
-		return nil
+// atRowOfBatch makes the row that an error names one of the batch's inserts.
+func atRowOfBatch(err error, before int) error {
+	f := classify(err)
+	if f.Row > 0 {
+		f.Row += before
 	}
-	reused := slices.ContainsFunc(places, func(p placed) bool { return p.id == last })
-	if !reused {
-		var count int
-		if err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE %s = %d", t.names.target, t.names.id, last)).Scan(&count); err != nil {
-			return err
-		}
-		if count > 0 {
-			// Lower ids beside an intact table: another node's share of the range.
-			return nil
-		}
-	}
-	return &replicator.Failure{
-		Class: replicator.Blocked, Reason: "target_rewound",
-		Detail: fmt.Sprintf("the CRM's table gave out id %d, but this source's last row had id %d: the table was emptied or restored", places[0].id, last),
-		Hint:   "run: replicator cursor resume",
-	}
+	return f
 }

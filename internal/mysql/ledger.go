@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 
 	"sidestream/replicator"
@@ -20,6 +21,24 @@ type run struct {
 }
 
 func (r run) lastID() int64 { return r.firstID + r.step*(r.length-1) }
+
+// end returns the last position of the run, 0 of none.
+func (r run) end() int64 {
+	if r.length == 0 {
+		return 0
+	}
+	return r.first + r.length - 1
+}
+
+// ledgerAhead is the failure of a cursor that stands before what the ledger
+// says is applied: applying from there would double rows.
+func ledgerAhead(end, position int64) *replicator.Failure {
+	return &replicator.Failure{
+		Class: replicator.Blocked, Reason: "ledger_ahead",
+		Detail: fmt.Sprintf("the cursor is at position %d, but the ledger holds positions up to %d: the cursor's row alone was restored from an older copy", position, end),
+		Hint:   hintResume,
+	}
+}
 
 // continues reports whether position and id directly follow the run.
 func (r run) continues(position, id, step int64, fallback bool) bool {
@@ -57,8 +76,7 @@ type placed struct {
 
 // recordLedger stores where the batch's records went, extending the last run
 // where they continue it. The caller holds the cursor's row lock.
-func (t *Target) recordLedger(ctx context.Context, s *session, generation int, places []placed) (run, error) {
-	tail := t.tail
+func (t *Target) recordLedger(ctx context.Context, s *session, generation int, tail run, places []placed) (run, error) {
 	grown := int64(0) // by how much the stored tail grows
 	var fresh []run
 	for _, p := range places {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"sidestream/replicator"
 )
@@ -35,13 +34,19 @@ func (t *Target) load(ctx context.Context) (replicator.Cursor, error) {
 	if err != nil {
 		return replicator.Cursor{}, err
 	}
-	t.table.Store(found)
+	before := t.table.Swap(found)
 	cursor, err := t.readCursor(ctx, s, "")
 	if err != nil || !cursor.Known {
 		return cursor, err
 	}
+	if before != nil && before.created != found.created {
+		if err := t.askWitness(ctx, s, cursor); err != nil {
+			return replicator.Cursor{}, err
+		}
+	}
+	// A table that was emptied is no reason not to read the cursor: Apply says it.
 	if t.tail, err = t.runAt(ctx, s, cursor.Generation, math.MaxInt64); err != nil {
-		return replicator.Cursor{}, err
+		return replicator.Cursor{}, ofState(err)
 	}
 	t.observeHeadroom(found)
 	return cursor, t.countDeadLetters(ctx, s)
@@ -67,9 +72,7 @@ func (t *Target) readCursor(ctx context.Context, s *session, lock string) (repli
 		}
 	}
 	c.Known = true
-	// The session's zone is UTC. The time informs people only, so one that does
-	// not parse stays zero.
-	c.UpdatedAt, _ = time.Parse("2006-01-02 15:04:05.999999", updated)
+	c.UpdatedAt = parseTime(updated)
 	return c, nil
 }
 

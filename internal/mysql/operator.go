@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"sidestream/mapping"
 	"sidestream/replicator"
@@ -30,6 +31,9 @@ func (t *Target) Decide(ctx context.Context, d Decision) error {
 	if err != nil {
 		f := classify(err)
 		t.abandon(ctx, f)
+		if f.Doubtful {
+			f.Hint = "whether the decision was stored shows: replicator cursor show"
+		}
 		return f
 	}
 	return nil
@@ -45,7 +49,7 @@ func (t *Target) decide(ctx context.Context, d Decision) error {
 	}
 	found, err := t.readCursor(ctx, s, " FOR UPDATE")
 	if err != nil {
-		return err
+		return ofState(err)
 	}
 	if found.Known != d.Expect.Known || found.Generation != d.Expect.Generation || found.Position != d.Expect.Position {
 		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: "the cursor moved while the decision was made", Hint: "look again: replicator cursor show"}
@@ -63,8 +67,11 @@ func (t *Target) decide(ctx context.Context, d Decision) error {
 			return err
 		}
 	}
+	if err := t.clearRewound(ctx, s); err != nil {
+		return ofState(err)
+	}
 	if err := t.audit(ctx, s, "cursor "+d.Action, d.Detail); err != nil {
-		return err
+		return ofState(err)
 	}
 	return commit(ctx, s)
 }
@@ -92,7 +99,8 @@ func (t *Target) audit(ctx context.Context, s *session, action, detail string) e
 }
 
 // Holds reports whether the CRM still has the row that the ledger names for a
-// position: one with this user, direction and time.
+// position: one with this user, direction and time, and with this message
+// where was has one.
 func (t *Target) Holds(ctx context.Context, generation int, position int64, was mapping.Record) (bool, error) {
 	s, err := t.ready(ctx)
 	if err != nil {
@@ -116,8 +124,13 @@ func (t *Target) holds(ctx context.Context, s *session, generation int, position
 	if !ok {
 		return false, nil
 	}
+	guard := []byte(t.guard(id, was))
+	if was.Message != "" {
+		guard = append(guard, " AND "+t.names.message+" = "...)
+		guard = t.appendText(guard, was.Message, t.opt.Columns.Message, t.table.Load())
+	}
 	var count int
-	err = s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.target+t.guard(id, was)).Scan(&count)
+	err = s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.target+string(guard)).Scan(&count)
 	return count == 1, err
 }
 
@@ -126,6 +139,9 @@ type Overview struct {
 	Cursor          replicator.Cursor
 	DeadLettersOpen int
 	LedgerRuns      int
+	// LedgerEnd is the last position that the ledger holds in the cursor's
+	// generation, 0 where it holds none.
+	LedgerEnd int64
 	// Fallbacks counts the runs that hold a user id in a username's place.
 	Fallbacks int
 	Address   string
@@ -164,5 +180,7 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 			return fmt.Errorf("read the state tables: %w", err)
 		}
 	}
-	return nil
+	tail, err := t.runAt(ctx, s, o.Cursor.Generation, math.MaxInt64)
+	o.LedgerEnd = tail.end()
+	return err
 }

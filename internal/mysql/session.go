@@ -3,8 +3,10 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	driver "github.com/go-sql-driver/mysql"
 
@@ -57,7 +59,7 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 	cfg.MaxAllowedPacket = 0             // ask the server
 	cfg.Logger = silent{}                // its lines would bypass ours
 	if err := o.TLS.apply(cfg); err != nil {
-		return nil, &replicator.Failure{Class: replicator.Blocked, Reason: "crm_tls", Detail: "TLS settings cannot be used", Hint: "check crm.tls and crm.tls_ca_file", Err: err}
+		return nil, &replicator.Failure{Class: replicator.Blocked, Reason: reasonTLS, Detail: "TLS settings cannot be used", Hint: "check crm.tls and crm.tls_ca_file", Err: err}
 	}
 	connector, err := driver.NewConnector(cfg)
 	if err != nil {
@@ -71,7 +73,7 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 		return nil, classifyConnect(err, address)
 	}
 	s := &session{db: db, conn: conn, address: address}
-	if err := s.setup(ctx); err != nil {
+	if err := s.setup(ctx, o.ReadTimeout); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -82,6 +84,12 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 type silent struct{}
 
 func (silent) Print(...any) {}
+
+// lockWait is how many seconds a statement waits for a lock: below the read
+// timeout, so that the server's answer comes before we give up on it.
+func lockWait(readTimeout time.Duration) int {
+	return max(1, min(5, int(readTimeout/(2*time.Second))))
+}
 
 // Settings of every session. A dead client must not hold the cursor's row lock
 // for hours (wait_timeout), and no statement may outlive our read timeout
@@ -96,15 +104,19 @@ func sessionSettings() []string {
 	}
 }
 
-func (s *session) setup(ctx context.Context) error {
+func (s *session) setup(ctx context.Context, readTimeout time.Duration) error {
 	for _, statement := range sessionSettings() {
 		if _, err := s.exec(ctx, statement); err != nil {
 			return classify(err)
 		}
 	}
-	// Not every engine has it per session (the embedded one does not).
-	if _, err := s.exec(ctx, "SET SESSION innodb_lock_wait_timeout=5"); err != nil && isConnectionLoss(err) {
-		return classify(err)
+	// The first is for rows, the second for a LOCK TABLES or ALTER TABLE of the
+	// CRM's people, where servers wait for a day and longer. Not every engine has
+	// them per session (the embedded one does not).
+	for _, setting := range []string{"innodb_lock_wait_timeout", "lock_wait_timeout"} {
+		if _, err := s.exec(ctx, fmt.Sprintf("SET SESSION %s=%d", setting, lockWait(readTimeout))); err != nil && isConnectionLoss(err) {
+			return classify(err)
+		}
 	}
 	var packet, readOnly string
 	if err := s.conn.QueryRowContext(ctx, "SELECT @@max_allowed_packet, @@read_only").Scan(&packet, &readOnly); err != nil {
@@ -114,10 +126,34 @@ func (s *session) setup(ctx context.Context) error {
 	if s.maxPacket <= 0 {
 		s.maxPacket = 1 << 20
 	}
-	if readOnly == "1" || strings.EqualFold(readOnly, "on") {
-		return &replicator.Failure{Class: replicator.Transient, Reason: "crm_read_only", Detail: s.address + " is read-only", Hint: "wait for the failover, or list the writable server first in crm.addresses"}
+	if isOn(readOnly) || isOn(s.variable(ctx, "SELECT @@innodb_read_only")) {
+		return &replicator.Failure{Class: replicator.Transient, Reason: reasonReadOnly, Detail: s.address + " is read-only", Hint: hintReadOnly}
+	}
+	// A node outside its cluster answers, and a server without one is not ready either.
+	if isOn(s.variable(ctx, "SELECT @@wsrep_on")) && !isOn(s.status(ctx, "wsrep_ready")) {
+		return &replicator.Failure{Class: replicator.Transient, Reason: reasonNotReady, Detail: s.address + " is not part of its cluster", Hint: "bring the node back, or list another one in crm.addresses"}
 	}
 	return nil
+}
+
+func isOn(value string) bool { return value == "1" || strings.EqualFold(value, "on") }
+
+// variable asks for what not every server knows; it is empty there.
+func (s *session) variable(ctx context.Context, query string, args ...any) string {
+	var value string
+	if err := s.conn.QueryRowContext(ctx, query, args...).Scan(&value); err != nil {
+		return ""
+	}
+	return value
+}
+
+// status reads a status variable; it is empty where the server has none.
+func (s *session) status(ctx context.Context, name string) string {
+	var found, value string
+	if err := s.conn.QueryRowContext(ctx, "SHOW STATUS LIKE '"+name+"'").Scan(&found, &value); err != nil {
+		return ""
+	}
+	return value
 }
 
 func (s *session) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {

@@ -29,7 +29,7 @@ const stateVersion = 100
 // stateTables returns name and columns of every state table.
 func stateTables() [][2]string {
 	return [][2]string{
-		{tableMeta, `name VARCHAR(64) NOT NULL, value VARCHAR(255) NOT NULL, PRIMARY KEY (name)`},
+		{tableMeta, `name VARCHAR(128) NOT NULL, value VARCHAR(255) NOT NULL, PRIMARY KEY (name)`},
 		{tableCursor, `source VARCHAR(64) NOT NULL, generation INT NOT NULL, source_id VARCHAR(64) NOT NULL,
   start_position BIGINT NOT NULL, position BIGINT NOT NULL, anchors TEXT NOT NULL, attempt VARCHAR(64) NOT NULL, decision VARCHAR(64) NOT NULL,
   applied_total BIGINT NOT NULL, updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), PRIMARY KEY (source)`},
@@ -67,7 +67,7 @@ func DropDDL(database string) []string {
 
 // Grants returns the statements that allow a user exactly what running needs.
 func Grants(database, table, stateDatabase, user string) []string {
-	account := "'" + strings.ReplaceAll(user, "'", "''") + "'@'%'"
+	account := "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(user) + "'@'%'"
 	grants := []string{fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s.%s TO %s", quote(database), quote(table), account)}
 	for _, t := range stateTables() {
 		grants = append(grants, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s.%s TO %s", quote(stateDatabase), quote(t[0]), account))

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -17,6 +18,9 @@ type table struct {
 	// and never so large that a statement takes seconds.
 	statementBytes int
 	maxID          float64
+	// created is when the server made the table, empty where it does not say: a
+	// restore, a TRUNCATE and a rebuild change it.
+	created string
 }
 
 // column is one column of the CRM's table.
@@ -28,6 +32,8 @@ type column struct {
 	limit   int64
 	inBytes bool
 	extra   string
+	// required is set where an INSERT must name the column.
+	required bool
 }
 
 const maxStatementBytes = 4 << 20
@@ -39,7 +45,8 @@ func (t *Target) inspect(ctx context.Context, s *session) (*table, error) {
 		return nil, err
 	}
 	found := &table{columns: map[string]column{}, statementBytes: min(s.maxPacket/2, maxStatementBytes)}
-	rows, err := s.conn.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, COALESCE(CHARACTER_SET_NAME,''), COALESCE(CHARACTER_MAXIMUM_LENGTH,0), COLUMN_TYPE, COALESCE(EXTRA,'') "+
+	found.created = s.variable(ctx, "SELECT COALESCE(CREATE_TIME, '') FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.opt.Database, t.opt.Table)
+	rows, err := s.conn.QueryContext(ctx, "SELECT COLUMN_NAME, DATA_TYPE, COALESCE(CHARACTER_SET_NAME,''), COALESCE(CHARACTER_MAXIMUM_LENGTH,0), COLUMN_TYPE, COALESCE(EXTRA,''), IS_NULLABLE = 'NO' AND COLUMN_DEFAULT IS NULL "+
 		"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", t.opt.Database, t.opt.Table)
 	if err != nil {
 		return nil, classify(err)
@@ -48,10 +55,12 @@ func (t *Target) inspect(ctx context.Context, s *session) (*table, error) {
 	for rows.Next() {
 		var name, columnType string
 		var c column
-		if err := rows.Scan(&name, &c.dataType, &c.charset, &c.limit, &columnType, &c.extra); err != nil {
+		if err := rows.Scan(&name, &c.dataType, &c.charset, &c.limit, &columnType, &c.extra, &c.required); err != nil {
 			return nil, classify(err)
 		}
 		c.dataType = strings.ToLower(c.dataType)
+		// What fills itself, and an ENUM, whose first value stands in.
+		c.required = c.required && c.extra == "" && c.dataType != "enum"
 		c.inBytes = strings.Contains(c.dataType, "text") || strings.Contains(c.dataType, "blob")
 		found.columns[strings.ToLower(name)] = c
 		if strings.EqualFold(name, t.opt.Columns.ID) {
@@ -65,15 +74,20 @@ func (t *Target) inspect(ctx context.Context, s *session) (*table, error) {
 }
 
 func (t *Target) checkEngines(ctx context.Context, s *session) error {
-	check := func(database string, tables ...string) error {
+	check := func(hint, database string, tables ...string) error {
 		for _, name := range tables {
 			var engine string
 			err := s.conn.QueryRowContext(ctx, "SELECT COALESCE(ENGINE,'') FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", database, name).Scan(&engine)
 			switch {
-			case err == sql.ErrNoRows:
-				return &replicator.Failure{Class: replicator.Blocked, Reason: "table_missing", Detail: "no table " + database + "." + name, Hint: "create it, or correct crm.table"}
+			case errors.Is(err, sql.ErrNoRows):
+				return &replicator.Failure{Class: replicator.Blocked, Reason: reasonNoTable, Detail: "no table " + database + "." + name, Hint: hint}
 			case err != nil:
 				return classify(err)
+			case engine == "":
+				return &replicator.Failure{
+					Class: replicator.Blocked, Reason: "target_engine", Detail: database + "." + name + " is a view, or its engine is not there",
+					Hint: "name the table itself in crm.table",
+				}
 			case !strings.EqualFold(engine, "InnoDB"):
 				return &replicator.Failure{
 					Class: replicator.Blocked, Reason: "target_engine",
@@ -84,10 +98,10 @@ func (t *Target) checkEngines(ctx context.Context, s *session) error {
 		}
 		return nil
 	}
-	if err := check(t.opt.Database, t.opt.Table); err != nil {
+	if err := check("create it, or correct crm.table", t.opt.Database, t.opt.Table); err != nil {
 		return err
 	}
-	return check(t.opt.StateDatabase, tableCursor, tableLedger, tableDeadLetters)
+	return check(hintState, t.opt.StateDatabase, tableCursor, tableLedger, tableDeadLetters)
 }
 
 func (t *Target) checkColumns(found *table) error {
@@ -99,7 +113,7 @@ func (t *Target) checkColumns(found *table) error {
 	for _, name := range wanted {
 		if _, ok := found.columns[strings.ToLower(name)]; !ok {
 			return &replicator.Failure{
-				Class: replicator.Blocked, Reason: "target_schema",
+				Class: replicator.Blocked, Reason: reasonSchema,
 				Detail: fmt.Sprintf("%s.%s has no column %q", t.opt.Database, t.opt.Table, name),
 				Hint:   "add the column, or correct its name in [crm.columns]",
 			}

@@ -20,9 +20,12 @@ type Target struct {
 
 	// deadLettersOpen is read by the status page while the loop works.
 	deadLettersOpen atomic.Int64
+	address         atomic.Pointer[string]
 
 	// tail is the ledger's last run as of the last Load or Apply.
 	tail run
+	// witness is the last row that this process added.
+	witness witness
 	// readBack is set where LAST_INSERT_ID() turned out not to tell the ids
 	// (a trigger moves them): the ids are read back from the own snapshot.
 	readBack bool
@@ -44,12 +47,13 @@ func (t *Target) Close() error {
 	return nil
 }
 
-// Address returns the server in use, or "" while there is none.
+// Address returns the server in use, or "" while there is none; safe for
+// concurrent use.
 func (t *Target) Address() string {
-	if t.session == nil {
-		return ""
+	if address := t.address.Load(); address != nil {
+		return *address
 	}
-	return t.session.address
+	return ""
 }
 
 // DeadLettersOpen returns how many dead letters were open at the last Load or
@@ -66,6 +70,7 @@ func (t *Target) ready(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	t.session = s
+	t.address.Store(&s.address)
 	return s, nil
 }
 
@@ -74,6 +79,7 @@ func (t *Target) drop() {
 	if t.session != nil {
 		t.session.close()
 		t.session = nil
+		t.address.Store(nil)
 	}
 }
 
@@ -83,7 +89,9 @@ func (t *Target) abandon(ctx context.Context, f *replicator.Failure) {
 	if t.session == nil {
 		return
 	}
-	if f.Doubtful || isConnectionLoss(f.Err) {
+	// A server that has become read-only or has left its cluster is left too: the
+	// next address may be the one to go on with.
+	if f.Doubtful || isConnectionLoss(f.Err) || f.Reason == reasonReadOnly || f.Reason == reasonNotReady {
 		t.drop()
 		return
 	}

@@ -92,7 +92,8 @@ func checkJump(from, to int64) *replicator.Failure {
 		return nil
 	}
 	return blocked(reasonJump,
-		"look at the row; where it is right, go there with `replicator cursor set`, else remove it",
+		"look at the row; where it is right, go there with `replicator cursor set`, "+
+			"else remove it and set sqlite_sequence back to the highest number that is left",
 		"after %d the next row has the number %d", from, to)
 }
 

@@ -26,6 +26,9 @@ type ProcessOptions struct {
 	Env []string
 	// Dir is the working directory. Defaults to the test's.
 	Dir string
+	// Credential is the user that the program runs as. It takes root. Defaults
+	// to the test's.
+	Credential *syscall.Credential
 }
 
 // Process is a program under test. Its methods are safe for concurrent use.
@@ -52,7 +55,7 @@ func StartProcess(tb testing.TB, opts ProcessOptions) *Process {
 	cmd.Dir = opts.Dir
 	cmd.Env = append(inheritedEnv(), opts.Env...)
 	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: opts.Credential}
 	// A grandchild that keeps the pipes open must not keep Wait waiting.
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {

@@ -22,6 +22,7 @@ type grammar struct {
 	Check       checkCmd       `cmd:"" help:"Check configuration, source and CRM, one line each."`
 	Status      statusCmd      `cmd:"" help:"Show what replication is doing."`
 	Cursor      cursorCmd      `cmd:"" help:"Show or decide where replication stands."`
+	DeadLetters deadLettersCmd `cmd:"" help:"Show or retry the changes that the CRM refused."`
 	Schema      schemaCmd      `cmd:"" help:"Print the DDL and GRANTs of the state tables."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Exit 0 where the running replicator is alive."`
 	VersionCmd  versionCmd     `cmd:"" name:"version" help:"Print the version."`

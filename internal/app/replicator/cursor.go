@@ -195,8 +195,8 @@ func (cmd cursorSetCmd) Run(a *app) error {
 		detail = fmt.Sprintf("the cursor moves from position %d back to %d: up to %d changes are sent again, and stand twice in the CRM where it still holds them", now.Position, next.Position, now.Position-next.Position)
 	}
 	if !cmd.Yes {
-		fmt.Fprintln(a.stdout, "would do:", detail)
-		return &console.HintError{Err: errors.New("nothing was changed"), Hint: "the same command with --yes"}
+		fmt.Fprintf(a.stdout, "would do: %s\nNothing was changed. To do it, give the same command with --yes.\n", detail)
+		return nil
 	}
 	return d.decide(a.ctx, "set", next, detail)
 }

@@ -15,6 +15,8 @@ import (
 type Server struct {
 	// Refuse, if set, refuses a record for what it contains.
 	Refuse func(mapping.Record) *replicator.Failure
+	// Mute leaves out which row of a batch was refused, as some servers do.
+	Mute bool
 
 	mu      sync.Mutex
 	nextID  int64

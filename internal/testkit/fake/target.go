@@ -158,7 +158,7 @@ func (s *Server) transaction(source string, b replicator.Batch, attempt string) 
 		}
 		if f := s.refuses(item); f != nil {
 			s.rows, s.ledger, s.dead = rows, ledger, dead // ids stay burnt
-			if item.Op == replicator.OpInsert {
+			if item.Op == replicator.OpInsert && !s.Mute {
 				f.Row = row
 			}
 			return applied, f

@@ -135,5 +135,7 @@ func (c *Cluster) Addrs() []string {
 // Status returns a status variable of a node, "wsrep_cluster_size" for example.
 func (c *Cluster) Status(tb testing.TB, i int, name string) string {
 	tb.Helper()
-	return c.nodes[i].Text(tb, "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = ?", name)
+	return c.nodes[i].Text(tb, statusQuery, name)
 }
+
+const statusQuery = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = ?"

@@ -67,6 +67,16 @@ func (s *Server) Text(tb testing.TB, query string, args ...any) string {
 	return mustScan[sql.NullString](tb, s.config, query, args).String
 }
 
+// TryText is Text for a server that may be away at the moment.
+func (s *Server) TryText(tb testing.TB, query string, args ...any) (string, error) {
+	tb.Helper()
+	var value sql.NullString
+	err := withDB(lasting(tb), s.config, func(ctx context.Context, db *sql.DB) error {
+		return db.QueryRowContext(ctx, query, args...).Scan(&value)
+	})
+	return value.String, err
+}
+
 // Int returns the first column of the first row, as a number, as the admin user.
 func (s *Server) Int(tb testing.TB, query string, args ...any) int64 {
 	tb.Helper()

@@ -1,0 +1,161 @@
+package replicator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"sidestream/internal/app/console"
+	"sidestream/internal/mysql"
+	"sidestream/mapping"
+	"sidestream/replicator"
+)
+
+type deadLettersCmd struct {
+	List  deadLettersListCmd  `cmd:"" help:"List the changes that the CRM refused, without their content."`
+	Retry deadLettersRetryCmd `cmd:"" help:"Try open ones again, beside a running replicator or without."`
+}
+
+type deadLettersListCmd struct {
+	All  bool `help:"Resolved ones too."`
+	JSON bool `help:"Print JSON."`
+}
+
+// Run prints a line per letter.
+func (cmd deadLettersListCmd) Run(a *app) error {
+	d, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.close() }()
+	letters, err := d.target.ListDeadLetters(a.ctx, cmd.All)
+	if err != nil {
+		return failure(err)
+	}
+	if cmd.JSON {
+		encoder := json.NewEncoder(a.stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(append([]mysql.DeadLetter{}, letters...))
+	}
+	if len(letters) == 0 {
+		fmt.Fprintln(a.stdout, "no dead letters")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "POSITION\tGENERATION\tREASON\tCODE\tATTEMPTS\tFIRST SEEN\tSTATE\tMESSAGE ID")
+	for _, l := range letters {
+		state := "open"
+		if !l.ResolvedAt.IsZero() {
+			state = "resolved " + l.ResolvedAt.Format(time.DateTime)
+		}
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%q\n", l.Position, l.Generation, l.Reason, l.Code, l.Attempts, l.FirstSeen.Format(time.DateTime), state, l.MessageID)
+	}
+	return w.Flush()
+}
+
+type deadLettersRetryCmd struct {
+	Position *int64 `placeholder:"N" help:"Only the one at this position."`
+}
+
+// Run tries letters again, one transaction each. It fails where one is still
+// refused.
+func (cmd deadLettersRetryCmd) Run(a *app) error {
+	d, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.close() }()
+	letters, err := d.target.ListDeadLetters(a.ctx, false)
+	if err != nil {
+		return failure(err)
+	}
+	mapper, err := newMapper(d.config)
+	if err != nil {
+		return err
+	}
+	tried, refused := 0, 0
+	for _, l := range letters {
+		if cmd.Position != nil && *cmd.Position != l.Position {
+			continue
+		}
+		tried++
+		outcome, err := d.retry(a.ctx, mapper, l)
+		if outcome == mysql.RetriedRefused {
+			refused++
+			fmt.Fprintf(a.stdout, "position %d: refused again (%s)\n", l.Position, err)
+			continue
+		}
+		if err != nil {
+			return failure(fmt.Errorf("position %d: %w", l.Position, err))
+		}
+		fmt.Fprintf(a.stdout, "position %d: %s\n", l.Position, inWords(outcome))
+	}
+	switch {
+	case cmd.Position != nil && tried == 0:
+		return &console.HintError{Err: fmt.Errorf("no open dead letter at position %d", *cmd.Position), Hint: "replicator dead-letters list"}
+	case refused > 0:
+		return &console.HintError{Err: fmt.Errorf("%d of %d are still refused", refused, tried), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then the same command again"}
+	case tried == 0:
+		fmt.Fprintln(a.stdout, "no open dead letters")
+	}
+	return nil
+}
+
+func inWords(outcome mysql.Retried) string {
+	switch outcome {
+	case mysql.RetriedApplied:
+		return "applied"
+	case mysql.RetriedNothing:
+		return "resolved: there is nothing to do for it any more"
+	case mysql.RetriedAlready:
+		return "resolved already"
+	case mysql.RetriedLater:
+		return "not now: the cursor is before it, and the replicator will come to it"
+	case mysql.RetriedRefused:
+	}
+	return string(outcome)
+}
+
+// retry tries one letter. The username is asked for before the transaction,
+// which holds up a running replicator; the record is computed inside, from what
+// the cursor has passed at that moment.
+func (d *desk) retry(ctx context.Context, mapper *mapping.Mapper, l mysql.DeadLetter) (mysql.Retried, error) {
+	names, err := d.username(ctx, l.Position)
+	if err != nil {
+		return "", err
+	}
+	outcome, err := d.target.Retry(ctx, l, func(cursor replicator.Cursor) (replicator.Item, error) {
+		change, history, err := d.source.Message(ctx, cursor, l.Position)
+		if err != nil {
+			return replicator.Item{}, err
+		}
+		return replicator.Plan(mapper, cursor, change, history, names), nil
+	})
+	if err == nil {
+		d.logger.Info("dead letter tried again", "position", l.Position, "generation", l.Generation, "outcome", string(outcome))
+	}
+	return outcome, err
+}
+
+// username looks up whom the change is about. Without an answer the user id
+// stands in, as it does everywhere.
+func (d *desk) username(ctx context.Context, position int64) (map[mapping.User]string, error) {
+	// Without anchors: the transaction that follows compares the file.
+	change, _, err := d.source.Message(ctx, replicator.Cursor{Position: position}, position)
+	if err != nil {
+		return nil, err
+	}
+	client, err := newInstagram(d.config)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	name, err := client.Username(ctx, change.User().UserID)
+	if err != nil || name == "" {
+		return nil, errors.Join(ctx.Err())
+	}
+	return map[mapping.User]string{change.User(): name}, nil
+}
