@@ -21,7 +21,7 @@ STATIC_TAGS := sqlite_omit_load_extension,netgo,osusergo
 with = $(sort $(foreach f,$(shell git grep --untracked -lE '^func $(1)' -- '*_test.go'),./$(dir $(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core check
+.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core show-changes show-faults check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,24 @@ show-core: ## show what the core promises, one proof after the other
 	go run ./cmd/demo --for 10s
 	go test -count=1 -v -run TestShowCore ./internal/e2e
 
+show-changes: ## show that edits, unsends and erasures end the same in every order
+	go test -count=1 -v -run TestShowChanges ./internal/e2e
+
+# The tests that docs/GUARANTEES.md names, but for those that are asked for more
+# than every day, and where they are.
+FAULTS = $(shell grep -o '`Test[A-Za-z_0-9]*' docs/GUARANTEES.md | tr -d '`' | grep -v '^TestShow' | sort -u | paste -s -d '|')
+FAULT_PACKAGES = $(shell grep -o '\.\./[a-z0-9/]*/[a-z_]*_test\.go' docs/GUARANTEES.md | sed 's,^\.\./,./,; s,/[^/]*$$,,' | grep -v planted | sort -u)
+
+show-faults: ## run what docs/GUARANTEES.md names, and print each row with its result
+	@results=$$(mktemp); trap 'rm -f "$$results"' EXIT; \
+	{ go test -count=1 -v -timeout 40m -p 1 -run '^($(FAULTS))$$' $(FAULT_PACKAGES); \
+	go test -count=1 -v -timeout 20m -run 'TestShowCore' ./internal/e2e; \
+	SIDESTREAM_CUTS=10000 go test -count=1 -v -timeout 40m -run 'TestShowCuts' ./internal/e2e; \
+	go test -count=1 -v -timeout 20m -run 'TestShowOutage' ./internal/e2e; \
+	go test -tags planted -count=1 -v -timeout 30m -run 'TestShowPlanted' ./internal/planted; } \
+		2>&1 | tee "$$results" | awk -f internal/e2e/numbers.awk; \
+	awk -f internal/e2e/faults.awk "$$results" docs/GUARANTEES.md
+
 check: ## everything that CI runs
 	./.ci/run
 
@@ -80,3 +98,23 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
 	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	mv $(TOOLS)/govulncheck $@
+
+# Where base images cannot be pulled, SIDESTREAM_BASE_IMAGES may name a script
+# that provides them; it is run where one is missing.
+CONTAINER_TEST := go test -tags container -count=1 -timeout 90m -parallel 3 -v
+
+.PHONY: images container-test show-sidecar
+
+images: ## build the images of writer, replicator and demo
+	@set -e; for target in writer replicator demo; do \
+		docker build --target $$target --tag sidestream/$$target:$(VERSION) --build-arg VERSION=$(VERSION) \
+			--build-arg REVISION=$$(git rev-parse HEAD) $(if $(GOPROXY),--build-arg GOPROXY=$(GOPROXY)) .; \
+	done
+
+container-test: ## run both programs in containers (needs a Docker engine)
+	$(CONTAINER_TEST) -skip '^TestShow' ./internal/containertest
+	cd deploy/test && go test -count=1 ./...
+
+show-sidecar: ## show what holds in containers, with the numbers
+	$(CONTAINER_TEST) ./internal/containertest
+	cd deploy/test && go test -count=1 -v ./...

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"sidestream/internal/app/console"
@@ -57,7 +57,12 @@ func (d *demo) run(ctx context.Context, args, env []string, stdout, stderr io.Wr
 	if parsed, code := program.Parse(args); parsed == nil {
 		return code
 	}
-	d.screen = newScreen(stdout, slices.Contains(env, "TERM=dumb"))
+	// The convention of no-color.org, and terminals that know no colour.
+	simple := slices.ContainsFunc(env, func(e string) bool {
+		name, value, _ := strings.Cut(e, "=")
+		return name == "NO_COLOR" && value != "" || e == "TERM=dumb"
+	})
+	d.screen = newScreen(stdout, simple)
 	return program.Finish(d.inDirectory(ctx))
 }
 
@@ -97,25 +102,31 @@ func (d *demo) show(ctx context.Context, dir string) (err error) {
 	}
 	defer t.sender.Close()
 	d.screen.opening(s)
-	if err := d.introduce(whole, sending, s, t); err != nil {
-		return whileSending(whole, err)
-	}
-	if err := d.underLoad(whole, sending, s, t, ctx.Done()); err != nil {
-		return err
-	}
-	if err := s.endPrograms(); err != nil {
-		return err
-	}
+	// Whatever went wrong, the sums tell what came of it.
+	err = d.send(whole, sending, s, t, ctx.Done())
+	err = errors.Join(err, s.endPrograms())
+	counting := context.WithoutCancel(whole)
 	if d.beforeCounting != nil {
-		if err := d.beforeCounting(whole, s, t); err != nil {
-			return err
-		}
+		err = errors.Join(err, d.beforeCounting(counting, s, t))
 	}
-	return d.count(whole, s, t)
+	return errors.Join(err, d.count(counting, s, t))
 }
 
-// underLoad sends for the time that was asked for, shows a line each second,
-// and returns when the replicator has caught up.
+// send shows messages on their way, a few slowly and then many, and returns
+// when the replicator has caught up.
+func (d *demo) send(whole, sending context.Context, s *stage, t *traffic, interrupted <-chan struct{}) error {
+	err := d.introduce(whole, sending, s, t)
+	if err == nil {
+		err = d.underLoad(whole, sending, s, t, interrupted)
+	}
+	if cause := context.Cause(whole); cause != nil {
+		return cause // The rest are its symptoms.
+	}
+	return err
+}
+
+// underLoad sends for the time that was asked for and shows a line each second
+// until the replicator has caught up.
 func (d *demo) underLoad(whole, sending context.Context, s *stage, t *traffic, interrupted <-chan struct{}) error {
 	if sending.Err() != nil {
 		return s.catchUp(whole)
@@ -135,7 +146,7 @@ func (d *demo) underLoad(whole, sending context.Context, s *stage, t *traffic, i
 		defer cancel()
 	}
 	if err := t.load(whole, sending, d.Rate); err != nil {
-		return whileSending(whole, err)
+		return err
 	}
 	return s.catchUp(whole)
 }
@@ -161,12 +172,4 @@ func (d *demo) watch(ctx context.Context, s *stage, t *traffic, interrupted <-ch
 		}
 		d.screen.second(time.Since(start), now, err)
 	}
-}
-
-// whileSending prefers the reason why everything was ended over its symptom.
-func whileSending(whole context.Context, err error) error {
-	if cause := context.Cause(whole); cause != nil {
-		return cause
-	}
-	return fmt.Errorf("send: %w", err)
 }

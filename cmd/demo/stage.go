@@ -74,20 +74,16 @@ func openStage(ctx context.Context, dir string, abort context.CancelCauseFunc) (
 // catchUp waits until the replicator has applied everything. It gives up when
 // the cursor has not moved for a long time.
 func (s *stage) catchUp(ctx context.Context) error {
-	position := int64(-1)
+	var now status
 	for done := false; !done; {
-		err := await(ctx, patience, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
-			now, err := s.status(ctx)
-			if err != nil {
-				return false, err
-			}
+		before := now.Position
+		err := await(ctx, patience, 20*time.Millisecond, func(ctx context.Context) (_ bool, err error) {
+			now, err = s.status(ctx)
 			done = now.LagChanges != nil && *now.LagChanges == 0
-			moved := now.Position > position
-			position = now.Position
-			return done || moved, nil
+			return done || now.Position > before, err
 		})
 		if err != nil {
-			return fmt.Errorf("wait for the replicator to catch up: %w", err)
+			return fmt.Errorf("wait for the replicator, which is %s at position %d: %s: %w", now.State, now.Position, now.Detail, err)
 		}
 	}
 	return nil
@@ -164,9 +160,11 @@ func await(ctx context.Context, timeout, every time.Duration, check func(context
 	for {
 		done, err := check(waiting)
 		switch {
+		case err == nil && done:
+			return nil
 		case waiting.Err() != nil:
 			return context.Cause(waiting)
-		case err != nil || done:
+		case err != nil:
 			return err
 		}
 		select {

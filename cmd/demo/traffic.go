@@ -16,7 +16,7 @@ const lanesAtOnce = 16
 
 // introSeed makes up a question that most people can read, and another one as
 // its edit.
-const introSeed = 174
+const introSeed = 230
 
 // traffic is what Instagram sends. It comes in lanes: each is a business account
 // of its own that waits for an answer before it sends more, as the order of its
@@ -77,12 +77,12 @@ func (t *traffic) acknowledged() int {
 }
 
 // deliver sends the lane's next delivery and waits until it is acknowledged.
-// An error means that it was not.
+// An error means that it was given up, and may have been stored all the same.
 func (t *traffic) deliver(ctx context.Context, l *lane) (simulate.Delivery, error) {
 	d := l.generator.Next()
 	t.sent.add(d)
 	if _, err := t.sender.Post(ctx, d); err != nil {
-		return d, err
+		return d, fmt.Errorf("send a webhook: %w", err)
 	}
 	l.expected.Acknowledged(d)
 	return d, nil

@@ -19,13 +19,14 @@ var thirdParty = map[string]map[string]string{
 	"github.com/dolthub/go-mysql-server": {
 		"cmd/demo": "a newcomer has no MySQL at hand",
 	},
-	"github.com/dolthub/vitess/go/mysql": {
+	"github.com/dolthub/vitess": {
 		"cmd/demo": "the types that go-mysql-server's listener takes",
 	},
 	"github.com/fsnotify/fsnotify": {
 		"watcher": "file events",
 	},
 	"github.com/go-sql-driver/mysql": {
+		"cmd/demo":         "reads the embedded CRM for the sums",
 		"internal/mysql":   "the CRM",
 		"internal/testkit": "asks the servers that it starts",
 	},
@@ -59,6 +60,9 @@ var thirdParty = map[string]map[string]string{
 	},
 	"go.uber.org/goleak": {
 		"internal/testkit": "helpers of its tests",
+	},
+	"github.com/sirupsen/logrus": {
+		"cmd/demo": "go-mysql-server logs through it and has to be kept quiet",
 	},
 	"golang.org/x/sync/errgroup": {
 		"internal/app":       "wiring",
