@@ -3,6 +3,7 @@ package replicator_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -182,6 +183,26 @@ func TestReplicator_metrics(t *testing.T) {
 	} {
 		if got := gathered(t, registry, name); got != value {
 			t.Errorf("%s = %v, want %v", name, got, value)
+		}
+	}
+}
+
+func TestReplicator_lag_of_another_file(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	b := setup(t, func(o *replicator.Options) { o.Registerer = registry })
+	b.source.Append(sayMany(1, 5)...)
+	b.drain(t)
+	b.source.Truncate(2)
+	if _, err := b.Step(t.Context()); err == nil {
+		t.Fatal("an older copy of the source was accepted")
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if strings.Contains(f.GetName(), "_lag_") {
+			t.Errorf("%s says %v while the file is not the one that was applied", f.GetName(), f.GetMetric())
 		}
 	}
 }

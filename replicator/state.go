@@ -40,6 +40,14 @@ type State struct {
 	TargetUp bool
 }
 
+// LagKnown tells whether the distance between cursor and source means anything:
+// not before the cursor was read, and not while the file is another one than
+// the cursor belongs to, which could show no lag where everything is missing.
+func (s State) LagKnown(pending Pending) bool {
+	strange := s.Failure != nil && s.Failure.Class == Blocked && strings.HasPrefix(s.Failure.Reason, sourcePrefix)
+	return s.Cursor.Known && !strange && s.Cursor.Position <= pending.Head
+}
+
 // State returns the loop's current state; safe for concurrent use.
 func (r *Replicator) State() State {
 	r.mu.Lock()

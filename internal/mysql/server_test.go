@@ -67,9 +67,16 @@ func TestTarget_state(t *testing.T) {
 	}
 	t.Run("a_ledger_that_refuses_is_not_the_rows_fault", func(t *testing.T) {
 		db, target, cursor := fresh(t)
-		db.Exec(t, "INSERT INTO sidestream_ledger VALUES ('main', 1, 1, 1, 77, 1, 0), ('main', 1, 0, 1, 70, 1, 0)")
-		db.Exec(t, "INSERT INTO messages (id, message) VALUES (77, 'x')")
+		db.Exec(t, "ALTER TABLE sidestream_ledger ADD CONSTRAINT longer CHECK (length > 5)")
 		wantReason(t, apply(t, target, cursor, item(1, "one")), replicator.Blocked, "state_refused")
+	})
+	t.Run("a_ledger_ahead_of_the_cursor_stops_everything", func(t *testing.T) {
+		db, target, cursor := fresh(t)
+		db.Exec(t, "INSERT INTO sidestream_ledger VALUES ('main', 1, 1, 1, 77, 1, 0)")
+		wantReason(t, apply(t, target, cursor, item(1, "one")), replicator.Blocked, "ledger_ahead")
+		if n := db.Int(t, "SELECT COUNT(*) FROM messages"); n != 0 {
+			t.Errorf("%d rows were written", n)
+		}
 	})
 	t.Run("dead_letters_that_refuse_are_not_the_rows_fault", func(t *testing.T) {
 		db, target, cursor := fresh(t)

@@ -33,7 +33,7 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 	if f := state.Failure; f != nil {
 		s.Class, s.Reason, s.Code, s.Detail, s.Hint = string(f.Class), f.Reason, f.Code, f.Detail, f.Hint
 	}
-	addLag(ctx, &s, d.source)
+	addLag(ctx, &s, d.source, state)
 	return s
 }
 
@@ -53,13 +53,13 @@ func phase(p replicator.Phase) statuspage.State {
 }
 
 // addLag reads how far the cursor is behind, at this moment.
-func addLag(ctx context.Context, s *statuspage.Status, source replicator.Source) {
+func addLag(ctx context.Context, s *statuspage.Status, source replicator.Source, state replicator.State) {
 	pending, err := source.Pending(ctx, s.Position)
 	if err != nil {
 		return
 	}
 	s.Head = &pending.Head
-	if !s.CursorKnown {
+	if !state.LagKnown(pending) {
 		return
 	}
 	s.LagChanges, s.LagSeconds = &pending.Changes, new(0.0)
@@ -125,6 +125,7 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 		return s, err
 	}
 	defer func() { _ = source.Close() }()
+	var state replicator.State
 	if c.CRM.Enabled {
 		target, err := newTarget(c, logger, nil)
 		if err != nil {
@@ -135,9 +136,13 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 		if err != nil {
 			return s, err
 		}
+		state.Cursor = overview.Cursor
 		s.CRMUp, s.DeadLettersOpen = true, int64(overview.DeadLettersOpen)
 		s.CursorKnown, s.Generation, s.Position, s.AppliedTotal = overview.Cursor.Known, overview.Cursor.Generation, overview.Cursor.Position, overview.Cursor.AppliedTotal
 	}
-	addLag(ctx, &s, source)
+	if _, err := source.Read(ctx, state.Cursor, 0); err != nil {
+		state.Failure = replicator.AsFailure(err)
+	}
+	addLag(ctx, &s, source, state)
 	return s, nil
 }
