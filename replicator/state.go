@@ -36,6 +36,9 @@ type State struct {
 	LastSuccess time.Time
 	// LastProgress is when the cursor last moved, or when there was nothing to do.
 	LastProgress time.Time
+	// SourceStrange is true from when the file turned out not to be the one that
+	// the cursor belongs to until it was read without complaint.
+	SourceStrange bool
 	// TargetUp is false while the last attempt failed because of the target.
 	TargetUp bool
 }
@@ -44,8 +47,7 @@ type State struct {
 // not before the cursor was read, and not while the file is another one than
 // the cursor belongs to, which could show no lag where everything is missing.
 func (s State) LagKnown(pending Pending) bool {
-	strange := s.Failure != nil && s.Failure.Class == Blocked && strings.HasPrefix(s.Failure.Reason, sourcePrefix)
-	return s.Cursor.Known && !strange && s.Cursor.Position <= pending.Head
+	return s.Cursor.Known && !s.SourceStrange && s.Cursor.Position <= pending.Head
 }
 
 // State returns the loop's current state; safe for concurrent use.
@@ -87,6 +89,9 @@ func (r *Replicator) observe(progress bool, err error) {
 		if s.Failure.Class == Blocked {
 			s.Phase = Stuck
 		}
+	}
+	if ofSource := s.Failure != nil && strings.HasPrefix(s.Failure.Reason, sourcePrefix); err == nil || ofSource {
+		s.SourceStrange = ofSource && s.Failure.Class == Blocked
 	}
 	if err == nil {
 		s.Failures = 0

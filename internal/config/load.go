@@ -172,6 +172,9 @@ func (l *loader) missing() {
 			continue
 		}
 		hint := "set it here, or "
+		if l.options.Path == "" {
+			hint = "name the file with -c FILE, or set "
+		}
 		if e.secret() {
 			hint += "name a file by " + lastWord(e.twin()) + ", or set "
 		}

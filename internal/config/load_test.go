@@ -134,7 +134,7 @@ func TestLoad_required_keys(t *testing.T) {
 		}},
 		"an_idle_replicator_needs_no_crm": {Options{Path: path, Program: Replicator, Environ: []string{"CRM_MYSQL_ENABLED=false"}}, nil},
 		"without_a_file_nothing_has_a_line": {Options{Program: Writer, Environ: []string{"SIDESTREAM_WRITER_VERIFY_TOKEN=x", "INSTAGRAM_APP_SECRET=y"}}, []string{
-			`configuration: database.path: is required (set it here, or SIDESTREAM_DATABASE_PATH)`,
+			`configuration: database.path: is required (name the file with -c FILE, or set SIDESTREAM_DATABASE_PATH)`,
 		}},
 		"a_misspelt_key_is_not_missing_too": {Options{Program: Writer, Path: write(t, "config.toml", "[database]\npath=\"x\"\n[writer]\nverify_tokn_file=\"x\"\napp_secret=[\"x\"]\n")}, []string{
 			`config.toml:4: writer.verify_tokn_file: unknown key (did you mean writer.verify_token_file?)`,

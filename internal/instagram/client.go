@@ -135,6 +135,20 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // error is ErrNoToken or an *Error. While the API reports that the app is
 // close to its limit, it answers Throttled without a request.
 func (c *Client) Username(ctx context.Context, userID string) (string, error) {
+	if !askable(userID) {
+		return "", &Error{Kind: NotKnown, Detail: "not a user id"}
+	}
+	return c.ask(ctx, userID)
+}
+
+// Me returns the name of the account that the token belongs to, for people who
+// want to know whether it works. Errors are those of Username.
+func (c *Client) Me(ctx context.Context) (string, error) { return c.ask(ctx, me) }
+
+// me is the API's word for the account that a token belongs to.
+const me = "me"
+
+func (c *Client) ask(ctx context.Context, userID string) (string, error) {
 	token, err := c.token()
 	if err != nil {
 		return "", &Error{Kind: Config, Detail: fmt.Sprintf("access token: %v", err), Err: err}
@@ -145,9 +159,6 @@ func (c *Client) Username(ctx context.Context, userID string) (string, error) {
 	}
 	if strings.IndexFunc(token, notInToken) >= 0 {
 		return "", &Error{Kind: Config, Detail: "the access token holds a character that no token has"}
-	}
-	if !askable(userID) {
-		return "", &Error{Kind: NotKnown, Detail: "not a user id"}
 	}
 	if wait := c.paused(); wait > 0 {
 		return "", &Error{Kind: Throttled, RetryAfter: wait, Detail: "close to the rate limit; no request made"}
@@ -221,7 +232,7 @@ func (c *Client) pauseFor(d time.Duration) {
 // askable leaves out what would address something else than a user: "me" is
 // the account itself, and dots move through the path even when escaped.
 func askable(userID string) bool {
-	return userID != "" && userID != "." && userID != ".." && userID != "me"
+	return userID != "" && userID != "." && userID != ".." && userID != me
 }
 
 // presentable keeps a strange name from spoiling the record that it goes into.

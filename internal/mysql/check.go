@@ -55,6 +55,7 @@ func (t *Target) Check(ctx context.Context) []Finding {
 	}
 	add("packet", "ok", fmt.Sprintf("max_allowed_packet %d bytes; statements stay below half", s.maxPacket), "")
 	cursor, err := t.Load(ctx)
+	findings = append(findings, t.rights(ctx, s)...)
 	if err != nil {
 		f := replicator.AsFailure(err)
 		return append(findings, Finding{"table", "fail", f.Error(), f.Hint})

@@ -14,7 +14,7 @@ import (
 
 const (
 	reasonRewound = "target_rewound"
-	hintResume    = "run: replicator cursor resume (it sends again what was lost)"
+	hintResume    = "run: replicator cursor resume --dry-run, then replicator cursor resume (it sends again what was lost)"
 )
 
 // checkRewound blocks where new ids come out at or below the last ledgered one

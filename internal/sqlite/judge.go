@@ -63,12 +63,12 @@ func judge(after replicator.Cursor, seen sighting) *replicator.Failure {
 	switch {
 	case after.SourceID != "" && seen.sourceID != "" && after.SourceID != seen.sourceID:
 		return blocked(reasonReplaced,
-			"put the former database back, or decide with `replicator cursor resume` or `replicator cursor init` after `replicator cursor show`",
+			"put the former database back, or accept this one with `replicator cursor resume`; `replicator cursor show` compares",
 			"the file has the source id %s, the cursor at %d belongs to %s; %d anchors match, %d differ",
 			shorten(seen.sourceID), after.Position, shorten(after.SourceID), c.matching, c.differing)
 	case c.differing > 0 && c.matching == 0:
 		return blocked(reasonReplaced,
-			"put the former database back, or decide with `replicator cursor resume` or `replicator cursor init` after `replicator cursor show`",
+			"put the former database back, or accept this one with `replicator cursor resume`; `replicator cursor show` compares",
 			"all %d anchors of the cursor at %d that the file has rows for differ: it holds other rows up to %d",
 			c.differing, after.Position, seen.head)
 	case c.differing > 0:

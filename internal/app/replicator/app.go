@@ -19,7 +19,7 @@ type grammar struct {
 
 	Run         runCmd         `cmd:"" default:"withargs" help:"Replicate until stopped (the default)."`
 	Once        onceCmd        `cmd:"" help:"Apply what is pending, then exit."`
-	Check       checkCmd       `cmd:"" help:"Check configuration, source and CRM, one line each."`
+	Check       checkCmd       `cmd:"" help:"Check configuration, source and CRM, one line each. Creates missing state tables, as a first start does."`
 	Status      statusCmd      `cmd:"" help:"Show what replication is doing."`
 	Cursor      cursorCmd      `cmd:"" help:"Show or decide where replication stands."`
 	DeadLetters deadLettersCmd `cmd:"" help:"Show or retry the changes that the CRM refused."`

@@ -9,6 +9,8 @@ import (
 
 	"sidestream/internal/app/console"
 	"sidestream/internal/instagram"
+	"sidestream/internal/mysql"
+	"sidestream/replicator"
 )
 
 type checkCmd struct {
@@ -56,6 +58,7 @@ func (cmd checkCmd) Run(a *app) error {
 		for _, f := range target.Check(a.ctx) {
 			findings = append(findings, finding{"crm", f.Name, f.Status, f.Text, f.Hint})
 		}
+		findings = append(findings, checkBoth(a.ctx, source, target)...)
 		client, err := newInstagram(c)
 		if err != nil {
 			return err
@@ -64,6 +67,19 @@ func (cmd checkCmd) Run(a *app) error {
 		findings = append(findings, checkToken(a.ctx, client))
 	}
 	return printFindings(a, findings)
+}
+
+// checkBoth asks whether the file is the one that the cursor belongs to.
+func checkBoth(ctx context.Context, source replicator.Source, target *mysql.Target) []finding {
+	overview, err := target.Overview(ctx)
+	if err != nil || !overview.Cursor.Known {
+		return nil // said above, or nothing to compare yet
+	}
+	if _, err := source.Read(ctx, overview.Cursor, 0); err != nil {
+		f := replicator.AsFailure(err)
+		return []finding{{"both", "same file", statusFail, f.Error(), f.Hint}}
+	}
+	return []finding{{"both", "same file", statusOK, "the file is the one that the cursor belongs to", ""}}
 }
 
 func orNone(file string) string {
@@ -78,7 +94,7 @@ func checkToken(ctx context.Context, client *instagram.Client) finding {
 	f := finding{area: "instagram", name: "token", status: statusOK}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	name, err := client.Username(ctx, "me")
+	name, err := client.Me(ctx)
 	switch {
 	case err == nil:
 		f.text = "belongs to " + name

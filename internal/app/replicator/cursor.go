@@ -87,6 +87,9 @@ func (cursorShowCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.stdout, "source file    %s: positions %d to %d, id %s\n", d.config.Database.Path, first, last, sourceID)
 	if d.now.Cursor.Known {
+		if _, err := d.source.Read(a.ctx, d.now.Cursor, 0); err != nil {
+			return failure(err)
+		}
 		fmt.Fprintf(a.stdout, "behind         %d\n", max(0, last-d.now.Cursor.Position))
 		return nil
 	}

@@ -30,11 +30,18 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 	if !s.Enabled {
 		s.State, s.Reason, s.Hint = statuspage.Idle, "crm_disabled", "set crm.enabled = true (now from: "+d.origin("crm.enabled")+")"
 	}
-	if f := state.Failure; f != nil {
-		s.Class, s.Reason, s.Code, s.Detail, s.Hint = string(f.Class), f.Reason, f.Code, f.Detail, f.Hint
+	if s.Hint == "" && s.DeadLettersOpen > 0 {
+		s.Hint = "replicator dead-letters list"
 	}
+	addFailure(&s, state.Failure)
 	addLag(ctx, &s, d.source, state)
 	return s
+}
+
+func addFailure(s *statuspage.Status, f *replicator.Failure) {
+	if f != nil {
+		s.Class, s.Reason, s.Code, s.Detail, s.Hint = string(f.Class), f.Reason, f.Code, f.Detail, f.Hint
+	}
 }
 
 // phase translates the loop's phase: what the loop calls idle is a replicator
@@ -142,6 +149,8 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 	}
 	if _, err := source.Read(ctx, state.Cursor, 0); err != nil {
 		state.Failure = replicator.AsFailure(err)
+		state.SourceStrange = state.Failure.Class == replicator.Blocked
+		addFailure(&s, state.Failure)
 	}
 	addLag(ctx, &s, source, state)
 	return s, nil
