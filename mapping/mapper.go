@@ -90,6 +90,14 @@ func (m *Mapper) Record(history []Change, names map[User]string) (Outcome, error
 	return Outcome{Record: record, State: state}, nil
 }
 
+// Regardless returns a Mapper that leaves no direction out. What was taken back
+// has to go from rows that another configuration once wrote, too.
+func (m *Mapper) Regardless() *Mapper {
+	opts := m.opts
+	opts.Directions = BothDirections
+	return &Mapper{opts: opts}
+}
+
 // Was returns what the CRM row of a message was given when it was written and
 // keeps for life: UserID, Direction and CreatedAt. An update or delete that
 // also matches these cannot touch a stranger's row. Only an erase changes one

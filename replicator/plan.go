@@ -72,6 +72,9 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 	default:
 		return parked(c.Position, c.MessageID, c.Kind, "", "unsupported_kind")
 	}
+	if c.Kind != mapping.KindEdit {
+		mapper = mapper.Regardless()
+	}
 	outcome, err := mapper.Record(history, names)
 	if errors.Is(err, mapping.ErrNoMessage) {
 		// It came before its message, whose own turn will take it into account.
@@ -91,11 +94,10 @@ func planChange(mapper *mapping.Mapper, from Cursor, c mapping.Change, history [
 			message = row
 		}
 	}
-	if message.Position > from.Position || message.Position <= from.StartPosition {
-		// In this chunk, where its insert knows already; or from before
-		// replication began, when the CRM's row was not ours.
-		return pass(c)
+	if message.Position > from.Position {
+		return pass(c) // In this chunk, where its insert knows already.
 	}
+	// Whether the CRM's row is ours, the ledger knows.
 	item := Item{
 		Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpUpdate,
 		Record: outcome.Record, MessagePosition: message.Position, Was: mapper.Was(message),

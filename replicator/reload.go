@@ -34,6 +34,7 @@ func (r *Replicator) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.answered = true
 	if !found.Known {
 		if r.cursor.Known {
 			return &Failure{

@@ -19,6 +19,8 @@ type Replicator struct {
 	cursor   Cursor
 	loaded   bool
 	loadedAt time.Time
+	// answered is true where the target answered as it should in this step.
+	answered bool
 	// queue holds read and mapped changes behind the cursor, in order.
 	queue queue
 	// doubts are the attempts whose COMMIT got no answer and whose outcome is
@@ -94,6 +96,7 @@ func (r *Replicator) Drain(ctx context.Context, patience time.Duration) error {
 // certain, reads changes where none are queued, and applies one batch while the
 // next is read and mapped. It reports whether there was anything to do.
 func (r *Replicator) Step(ctx context.Context) (progress bool, err error) {
+	r.answered = false
 	defer func() { r.observe(progress, err) }()
 	if !r.loaded {
 		if err := r.reload(ctx); err != nil {
@@ -177,7 +180,7 @@ func (r *Replicator) committed(batch Batch, applied Applied, attempt string, now
 	r.cursor = after(batch)
 	r.cursor.Attempt = attempt
 	r.cursor.UpdatedAt = now
-	r.loadedAt = now
+	r.loadedAt, r.answered = now, true
 	r.limit = min(r.limit*2, r.opt.BatchRows)
 	r.failures = failures{}
 	r.metrics.countBatch(batch, applied, now)

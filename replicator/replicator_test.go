@@ -157,6 +157,39 @@ func TestReplicator_changes(t *testing.T) {
 			}
 		})
 	}
+	for _, kind := range []mapping.Kind{mapping.KindUnsend, mapping.KindErase} {
+		t.Run(string(kind)+"_reaches_a_row_whose_direction_is_not_mapped_any_more", func(t *testing.T) {
+			b := setup(t)
+			b.source.Append(say("a", "to be taken back"))
+			b.drain(t)
+			b.join(t, func(o *replicator.Options) {
+				mapper, err := mapping.New(mapping.Options{Directions: mapping.OutboundOnly})
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.Mapper = mapper
+			})
+			back := unsend("a")
+			back.Kind = kind
+			b.source.Append(say("b", "left out"), back)
+			b.drain(t)
+			if got := b.messages(); len(got) != 1 || got[0] == "to be taken back" {
+				t.Errorf("the CRM holds %q", got)
+			}
+		})
+	}
+	t.Run("a_cursor_that_was_decided_anew_does_not_hide_rows_from_an_unsend", func(t *testing.T) {
+		b := setup(t)
+		b.source.Append(say("a", "to be taken back"))
+		b.drain(t)
+		c := b.server.Cursor("main")
+		c.StartPosition, c.Decision = c.Position, "init"
+		b.server.SetCursor("main", c)
+		b.join(t)
+		b.source.Append(unsend("a"))
+		b.drain(t)
+		want(t, b, mapping.DefaultUnsendText)
+	})
 	t.Run("one_from_before_the_start_is_passed", func(t *testing.T) {
 		b := setup(t)
 		b.source.Append(say("old", "old"))

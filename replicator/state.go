@@ -95,12 +95,15 @@ func (r *Replicator) observe(progress bool, err error) {
 	}
 	if err == nil {
 		s.Failures = 0
-		s.LastSuccess, s.LastProgress, s.TargetUp = now, now, true
+		s.LastProgress, s.TargetUp = now, true
 	} else if s.Failure.Reason != ReasonMoved {
 		s.Failures++
-		if !strings.HasPrefix(s.Failure.Reason, sourcePrefix) {
-			s.TargetUp = false
-		}
+		// A failure of the source, or of what was found in the target, says nothing
+		// against a target that has just answered.
+		s.TargetUp = r.answered || s.TargetUp && strings.HasPrefix(s.Failure.Reason, sourcePrefix)
+	}
+	if r.answered {
+		s.LastSuccess = now
 	}
 	changed := before.Phase != s.Phase || reason(before.Failure) != reason(s.Failure)
 	if changed {

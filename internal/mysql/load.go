@@ -68,7 +68,7 @@ func (t *Target) readCursor(ctx context.Context, s *session, lock string) (repli
 	if c.Anchors, err = decodeAnchors(anchors); err != nil {
 		return replicator.Cursor{}, &replicator.Failure{
 			Class: replicator.Blocked, Reason: "state_unreadable",
-			Detail: "the anchors in " + tableCursor + " are not as this program writes them", Hint: "run: replicator cursor show", Err: err,
+			Detail: "the anchors in " + tableCursor + " are not as this program writes them", Hint: "restore the row in " + tableCursor + ", or delete it and run: replicator cursor init --at POSITION", Err: err,
 		}
 	}
 	c.Known = true

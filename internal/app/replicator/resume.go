@@ -63,7 +63,7 @@ func (d *desk) resume(ctx context.Context) (replicator.Cursor, string, error) {
 	// The file is the one that was applied where the read that the loop would do
 	// finds nothing wrong with it.
 	if _, err := d.source.Read(ctx, now, 1); err == nil {
-		return next, fmt.Sprintf("resumes behind position %d: the CRM holds everything up to there; %d positions are applied again", agreed, now.Position-agreed), nil
+		return next, fmt.Sprintf("resumes behind position %d: the CRM holds everything up to there; %d positions are applied again", agreed, max(0, now.Position-agreed)), nil
 	} else if f := replicator.AsFailure(err); f.Class != replicator.Blocked {
 		return replicator.Cursor{}, "", err
 	}
