@@ -111,7 +111,7 @@ func TestReplicator_data(t *testing.T) {
 		b.source.Append(sayMany(1, 1000)...)
 		b.persist(t, 800)
 		rows := b.server.Rows()
-		if last := rows[len(rows)-1].ID; last > 997+1000+3*64 {
+		if last := rows[len(rows)-1].ID; last > 997+1000+3*200 {
 			t.Errorf("the last id is %d for 997 rows", last)
 		}
 	})

@@ -143,7 +143,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	send("source_position", float64(pending.Head))
 	send("stalled", number(pending.Changes > 0 && now.Sub(latest(state.LastProgress, pending.Oldest)) > stalledAfter))
-	if !state.LagKnown(pending) {
+	if !state.LagKnown() {
 		return
 	}
 	lag := 0.0

@@ -18,6 +18,9 @@ type queue struct {
 	sourceID string
 	// more is set where the source held more than was read.
 	more bool
+	// suspect is the position that the server named as the bad one, or 0: what
+	// comes before it goes first, then it goes alone.
+	suspect int64
 	// prepared is the whole queue, encoded ahead of its turn.
 	prepared Prepared
 }
@@ -29,6 +32,12 @@ func (q *queue) empty(position int64) bool { return len(q.items) == 0 && q.until
 // front is the batch of at most limit items that follows the cursor.
 func (q *queue) front(from Cursor, limit int) Batch {
 	n := min(max(limit, 1), len(q.items))
+	for i := range q.items[:n] {
+		if q.items[i].Position == q.suspect {
+			n = max(i, 1)
+			break
+		}
+	}
 	to := q.until
 	if n < len(q.items) {
 		to = q.items[n-1].Position

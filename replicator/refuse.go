@@ -79,7 +79,7 @@ func (r *Replicator) isolate(ctx context.Context, batch Batch, f *Failure) error
 	if n := len(batch.Items); n > 1 {
 		r.limit = n / 2
 		if k := itemOfRow(batch, f.Row); k >= 0 {
-			r.limit = max(k, 1) // first what comes before the row, then the row alone
+			r.queue.suspect = batch.Items[k].Position
 		}
 		r.limit = min(r.limit, afterDataRows)
 		return nil

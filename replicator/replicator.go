@@ -27,7 +27,8 @@ type Replicator struct {
 	// not known yet.
 	doubts []doubt
 	// limit is how many changes the next batch may hold: 1 after repeated
-	// failures, doubling with each success.
+	// failures, growing with each success, slowly, because a batch that is
+	// refused burns as many of the CRM's ids as it has rows.
 	limit    int
 	failures failures
 	loggedAt time.Time
@@ -181,7 +182,7 @@ func (r *Replicator) committed(batch Batch, applied Applied, attempt string, now
 	r.cursor.Attempt = attempt
 	r.cursor.UpdatedAt = now
 	r.loadedAt, r.answered = now, true
-	r.limit = min(r.limit*2, r.opt.BatchRows)
+	r.limit = min(r.limit+afterDataRows, r.opt.BatchRows)
 	r.failures = failures{}
 	r.metrics.countBatch(batch, applied, now)
 }

@@ -46,8 +46,8 @@ type State struct {
 // LagKnown tells whether the distance between cursor and source means anything:
 // not before the cursor was read, and not while the file is another one than
 // the cursor belongs to, which could show no lag where everything is missing.
-func (s State) LagKnown(pending Pending) bool {
-	return s.Cursor.Known && !s.SourceStrange && s.Cursor.Position <= pending.Head
+func (s State) LagKnown() bool {
+	return s.Cursor.Known && !s.SourceStrange
 }
 
 // State returns the loop's current state; safe for concurrent use.

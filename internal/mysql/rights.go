@@ -7,8 +7,12 @@ import "context"
 func (t *Target) rights(ctx context.Context, s *session) []Finding {
 	n := t.names
 	tables := []struct{ name, column string }{
-		{n.target, n.message}, {n.cursor, quote("position")}, {n.ledger, quote("length")},
-		{n.deadLetters, quote("reason")}, {n.meta, quote("value")}, {n.audit, quote("detail")},
+		{n.target, n.message},
+		{n.cursor, quote("position")},
+		{n.ledger, quote("length")},
+		{n.deadLetters, quote("reason")},
+		{n.meta, quote("value")},
+		{n.audit, quote("detail")},
 	}
 	var findings []Finding
 	for _, table := range tables {

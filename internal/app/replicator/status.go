@@ -66,7 +66,7 @@ func addLag(ctx context.Context, s *statuspage.Status, source replicator.Source,
 		return
 	}
 	s.Head = &pending.Head
-	if !state.LagKnown(pending) {
+	if !state.LagKnown() {
 		return
 	}
 	s.LagChanges, s.LagSeconds = &pending.Changes, new(0.0)

@@ -151,13 +151,16 @@ func (s *Server) transaction(source string, b replicator.Batch, attempt string) 
 	}
 	rows, ledger, dead := slices.Clone(s.rows), maps.Clone(s.ledger), maps.Clone(s.dead)
 	row := 0
-	for _, item := range b.Items {
+	for i, item := range b.Items {
 		at := place{source, b.From.Generation, item.Position}
 		if item.Op == replicator.OpInsert {
 			row++
 		}
 		if f := s.refuses(item); f != nil {
-			s.rows, s.ledger, s.dead = rows, ledger, dead // ids stay burnt
+			s.rows, s.ledger, s.dead = rows, ledger, dead
+			// A server gives out the ids of a whole statement at once, and they
+			// stay burnt.
+			s.nextID += inserts(b.Items[i:])
 			if item.Op == replicator.OpInsert && !s.Mute {
 				f.Row = row
 			}
@@ -178,6 +181,15 @@ func (s *Server) transaction(source string, b replicator.Batch, attempt string) 
 	c.UpdatedAt = s.now()
 	s.cursors[source] = c
 	return applied, nil
+}
+
+func inserts(items []replicator.Item) (n int64) {
+	for _, item := range items {
+		if item.Op == replicator.OpInsert {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Server) refuses(item replicator.Item) *replicator.Failure {
