@@ -88,7 +88,9 @@ func (cursorShowCmd) Run(a *app) error {
 	fmt.Fprintf(a.stdout, "source file    %s: positions %d to %d, id %s\n", d.config.Database.Path, first, last, sourceID)
 	if d.now.Cursor.Known {
 		if _, err := d.source.Read(a.ctx, d.now.Cursor, 0); err != nil {
-			return failure(err)
+			f := replicator.AsFailure(err)
+			fmt.Fprintf(a.stdout, "not the file   that the cursor belongs to: %s\nnext: %s\n", f.Error(), f.Hint)
+			return nil
 		}
 		fmt.Fprintf(a.stdout, "behind         %d\n", max(0, last-d.now.Cursor.Position))
 		return nil
