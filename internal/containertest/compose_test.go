@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -198,4 +199,17 @@ func (i *installation) wantPrometheus(t *testing.T) {
 		t.Errorf("Prometheus has %d rules", n)
 	}
 	t.Logf("Prometheus scrapes both and has %d alerts", n)
+}
+
+// copyTree copies what is in the repository, without its history, so that a
+// page's commands may write there.
+func copyTree(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	for _, name := range []string{"deploy", "docs", "config.example.toml"} {
+		if out, err := exec.CommandContext(tb.Context(), "cp", "-R", filepath.Join(top, name), dir).CombinedOutput(); err != nil {
+			tb.Fatalf("%v: %s", err, out)
+		}
+	}
+	return dir
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // names numbers what is made, so that names are unique within the run.
-var names atomic.Int64 //nolint:gochecknoglobals // the engine's names are global too
+var names atomic.Int64
 
 func newName(what string) string {
 	return fmt.Sprintf("sidestream-%s-%s-%d", runID(), what, names.Add(1))
@@ -100,11 +100,6 @@ func (c *container) logs(tb testing.TB) string {
 		tb.Error(err)
 	}
 	return out
-}
-
-func (c *container) waitLog(tb testing.TB, text string) {
-	tb.Helper()
-	testkit.Eventually(tb, patient, func() bool { return strings.Contains(c.logs(tb), text) }, c.name+" says "+text)
 }
 
 // kill sends a signal from outside, as the kernel's OOM killer does.

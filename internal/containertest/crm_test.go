@@ -77,7 +77,7 @@ type quiet struct{}
 func (quiet) Print(...any) {}
 
 // databases numbers the databases of a run.
-var databases atomic.Int64 //nolint:gochecknoglobals // as with names
+var databases atomic.Int64
 
 // database makes a database with the CRM's table, and returns its name and a handle.
 func (s *crm) database(tb testing.TB) (string, *sql.DB) {

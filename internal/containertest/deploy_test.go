@@ -215,3 +215,31 @@ func TestConfigurations_are_right(t *testing.T) {
 		}
 	}
 }
+
+// TestWorkflows_are_pinned reads the workflows: whatever they use is named by
+// its commit, and the token may read unless a job says why it must write.
+func TestWorkflows_are_pinned(t *testing.T) {
+	used := regexp.MustCompile(`(?m)^\s*(?:- )?uses: (\S+)(.*)$`)
+	pinned := regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40}$`)
+	for _, name := range []string{"ci.yml", "release.yml"} {
+		content, err := os.ReadFile(filepath.Join(top, ".github/workflows", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		uses := used.FindAllStringSubmatch(string(content), -1)
+		if len(uses) < 4 {
+			t.Errorf("%s uses %d actions", name, len(uses))
+		}
+		for _, u := range uses {
+			if !strings.HasPrefix(u[1], "./") && (!pinned.MatchString(u[1]) || !strings.HasPrefix(u[2], " # v")) {
+				t.Errorf("%s uses %s%s", name, u[1], u[2])
+			}
+		}
+		if !strings.Contains(string(content), "\npermissions:\n  contents: read\n\n") {
+			t.Errorf("%s gives its token more than reading", name)
+		}
+		if checkouts, kept := strings.Count(string(content), "actions/checkout@"), strings.Count(string(content), "persist-credentials: false"); checkouts != kept {
+			t.Errorf("%s leaves the token behind in %d of %d checkouts", name, checkouts-kept, checkouts)
+		}
+	}
+}

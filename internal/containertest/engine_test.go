@@ -70,7 +70,7 @@ docker volume ls -q --filter "label=$1" | while read -r id; do docker volume rm 
 
 // startCleaner returns a function that cleans up at once and waits for that.
 func startCleaner() (func() error, error) {
-	command := exec.Command("/bin/sh", "-c", "("+cleaning+") >/dev/null 2>&1", "cleaner", label()) //nolint:noctx // it outlives every context
+	command := exec.Command("/bin/sh", "-c", "("+cleaning+") >/dev/null 2>&1", "cleaner", label())
 	// Its own group, so that a Ctrl-C for the tests does not end the cleaner first.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	input, err := command.StdinPipe()

@@ -64,7 +64,7 @@ func hasImage(ctx context.Context, image string) bool {
 }
 
 // built are the images that were built already by this test process.
-var built sync.Map //nolint:gochecknoglobals // images belong to the process, as its one engine does
+var built sync.Map
 
 type build struct {
 	once sync.Once

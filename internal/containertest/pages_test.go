@@ -51,16 +51,3 @@ func shell(ctx context.Context, dir string, env []string, block string) (string,
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
-
-// copyTree copies what is in the repository, without its history, so that a
-// page's commands may write there.
-func copyTree(tb testing.TB) string { //nolint:unused // the tests behind the tag container call it
-	tb.Helper()
-	dir := tb.TempDir()
-	for _, name := range []string{"deploy", "docs", "config.example.toml"} {
-		if out, err := exec.CommandContext(tb.Context(), "cp", "-R", filepath.Join(top, name), dir).CombinedOutput(); err != nil {
-			tb.Fatalf("%v: %s", err, out)
-		}
-	}
-	return dir
-}

@@ -36,9 +36,9 @@ const (
 
 // source is a SQLite file with its writer and its sidecar.
 type source struct {
-	name         string
-	webhook, ops int
-	user         string
+	name                    string
+	webhook, writerOps, ops int
+	user                    string
 }
 
 // TestShowSources feeds one MariaDB from twenty files at once, each with its own
@@ -69,6 +69,12 @@ func TestShowSources(t *testing.T) {
 		manySources, manySources, fed.Seconds(), ratePerEach, perDelivery, total, float64(total)/fed.Seconds(), late.Seconds())
 	t.Logf("missing %d, doubled %d, out of order within a source %d; drained %.1f s after the last", missing, doubled, reordered, drained.Seconds())
 	t.Logf("commit in SQLite to commit in the CRM: p50 %s, p99 %s", p50, p99)
+	writers, sidecars := 0.0, 0.0
+	for _, s := range sources {
+		writers += metric(t, "http://127.0.0.1:"+strconv.Itoa(s.writerOps), "process_cpu_seconds_total")
+		sidecars += metric(t, "http://127.0.0.1:"+strconv.Itoa(s.ops), "process_cpu_seconds_total")
+	}
+	t.Logf("CPU per 1,000 messages: writers %.2f s, sidecars %.2f s", 1000*writers/float64(total), 1000*sidecars/float64(total))
 	most := 0
 	for _, s := range sources {
 		most = max(most, peak[s.user])
@@ -86,14 +92,14 @@ func TestShowSources(t *testing.T) {
 // at the server, so that its connections can be told apart.
 func startSource(t *testing.T, server *mariadb.Server, i int) source {
 	t.Helper()
-	s := source{name: fmt.Sprintf("s%02d", i), webhook: testkit.Port(t), ops: testkit.Port(t), user: fmt.Sprintf("sidecar%02d", i)}
+	s := source{name: fmt.Sprintf("s%02d", i), webhook: testkit.Port(t), writerOps: testkit.Port(t), ops: testkit.Port(t), user: fmt.Sprintf("sidecar%02d", i)}
 	server.Exec(t, "CREATE USER "+s.user+"@'%' IDENTIFIED BY 'secret'")
 	server.Exec(t, "GRANT ALL ON crm.* TO "+s.user+"@'%'")
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.toml")
 	text := fmt.Sprintf("[database]\npath = %q\n[writer]\nlisten = \"127.0.0.1:%d\"\nmetrics_listen = \"127.0.0.1:%d\"\nverify_token = %q\napp_secrets = [%q]\n"+
 		"[source]\nname = %q\n[replicator]\nlisten = \"127.0.0.1:%d\"\n[crm]\naddresses = [%q]\nuser = %q\npassword = \"secret\"\ndatabase = \"crm\"\n",
-		filepath.Join(dir, "messages.db"), s.webhook, testkit.Port(t), verifyToken, appSecret, s.name, s.ops, server.Addr(), s.user)
+		filepath.Join(dir, "messages.db"), s.webhook, s.writerOps, verifyToken, appSecret, s.name, s.ops, server.Addr(), s.user)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
