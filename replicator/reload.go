@@ -51,9 +51,9 @@ func (r *Replicator) reload(ctx context.Context) error {
 		return err
 	}
 	if found.Generation != r.cursor.Generation || found.Position != r.cursor.Position || !r.cursor.Known {
-		r.queue = queue{}
+		r.queue, r.own = queue{}, false
 	}
-	r.cursor, r.loaded, r.loadedAt = found, true, r.opt.Now()
+	r.cursor, r.loaded, r.loadedAt, r.recognised = found, true, r.opt.Now(), false
 	return nil
 }
 

@@ -19,6 +19,11 @@ type Replicator struct {
 	cursor   Cursor
 	loaded   bool
 	loadedAt time.Time
+	// own is true where this process has moved the cursor itself since it was
+	// read from the target with a change that is not its own; recognised where
+	// the CRM's rows around the cursor were compared with the log since then.
+	own        bool
+	recognised bool
 	// answered is true where the target answered as it should in this step.
 	answered bool
 	// queue holds read and mapped changes behind the cursor, in order.
@@ -109,9 +114,16 @@ func (r *Replicator) Step(ctx context.Context) (progress bool, err error) {
 			r.loaded = false
 			return false, err
 		}
-		if r.queue.empty(r.cursor.Position) {
-			return false, nil
+	}
+	if !r.recognised {
+		if err := r.recognise(ctx); err != nil {
+			r.loaded = false
+			return false, err
 		}
+		r.recognised = true
+	}
+	if r.queue.empty(r.cursor.Position) {
+		return false, nil
 	}
 	return true, r.applyNext(ctx)
 }
@@ -181,7 +193,7 @@ func (r *Replicator) committed(batch Batch, applied Applied, attempt string, now
 	r.cursor = after(batch)
 	r.cursor.Attempt = attempt
 	r.cursor.UpdatedAt = now
-	r.loadedAt, r.answered = now, true
+	r.loadedAt, r.answered, r.own = now, true, true
 	r.limit = min(r.limit+afterDataRows, r.opt.BatchRows)
 	r.failures = failures{}
 	r.metrics.countBatch(batch, applied, now)

@@ -28,6 +28,14 @@ type Target interface {
 	// with Doubtful set means that COMMIT may have happened or may still
 	// happen.
 	Apply(ctx context.Context, prepared Prepared, attempt string) (Applied, error)
+	// Recognise looks for rows of the log in the CRM, by user, direction and
+	// time, and fails where the backups that they come from do not fit together.
+	// behind are messages up to the cursor, newest first: where the ledger's ids
+	// hold other rows, the reason is "target_rewound". ahead are the first rows
+	// behind the cursor, in position order: where all of them stand above the
+	// last ledgered row already, it is "target_ahead". What the CRM's people do
+	// to single rows (delete them, give them to another user) is no evidence.
+	Recognise(ctx context.Context, cursor Cursor, behind, ahead []Landmark) error
 	// Probe inserts the record and rolls back: nil means that the table takes
 	// rows of this shape.
 	Probe(ctx context.Context, record mapping.Record) error

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"sidestream/internal/mysql"
 	"sidestream/mapping"
 	"sidestream/replicator"
 )
@@ -236,7 +237,7 @@ func TestOperations_has_a_paragraph_for_every_reason(t *testing.T) {
 }
 
 func TestOperations_names_every_reason_of_dead_letters(t *testing.T) {
-	want := map[string]bool{"unmapped": true}
+	want := map[string]bool{"unmapped": true, mysql.ReasonRowGone: true}
 	for _, reason := range mapping.Reasons() {
 		want[reason] = true
 	}

@@ -26,7 +26,6 @@ func (t *Target) Apply(ctx context.Context, p replicator.Prepared, attempt strin
 		return replicator.Applied{}, f
 	}
 	t.tail = tail
-	t.remember(batch.batch, tail)
 	if found := t.table.Load(); found != nil {
 		t.observeHeadroom(found)
 	}
@@ -127,7 +126,7 @@ func (t *Target) changeRecords(ctx context.Context, s *session, b replicator.Bat
 			return applied, err
 		}
 		if !found {
-			applied.Missed["row_gone"]++
+			applied.Missed[ReasonRowGone]++
 		}
 	}
 	return applied, nil
@@ -166,16 +165,25 @@ func (t *Target) changeRecord(ctx context.Context, s *session, item *replicator.
 // guard is the condition under which a ledgered row is still the one that was
 // written.
 func (t *Target) guard(id int64, was mapping.Record) string {
-	n, found := t.names, t.table.Load()
-	b := []byte(" WHERE " + n.id + " = " + strconv.FormatInt(id, 10))
-	if was.UserID != "" {
-		b = append(b, " AND "+n.userID+" = "...)
-		b = t.appendText(b, was.UserID, t.opt.Columns.UserID, found)
-	}
-	b = append(b, " AND "+n.direction+" = "...)
+	return " WHERE " + t.names.id + " = " + strconv.FormatInt(id, 10) + " AND " + t.whoIs(was) + " AND " + t.whenIs(was)
+}
+
+// whoIs is the condition of a row's user, unless that is not known any more, and
+// direction. It is false, not NULL, where one of them is NULL.
+func (t *Target) whoIs(was mapping.Record) string {
+	b := append([]byte("COALESCE("), t.names.direction+" = "...)
 	b = t.appendText(b, was.Direction, t.opt.Columns.Direction, nil)
-	b = append(b, " AND "+n.createdAt+" = "...)
-	return string(t.appendTime(b, was.CreatedAt, found))
+	if was.UserID != "" {
+		b = append(b, " AND "+t.names.userID+" = "...)
+		b = t.appendText(b, was.UserID, t.opt.Columns.UserID, t.table.Load())
+	}
+	return string(append(b, ", 0)"...))
+}
+
+// whenIs is the condition of a row's time.
+func (t *Target) whenIs(was mapping.Record) string {
+	b := append([]byte("COALESCE("), t.names.createdAt+" = "...)
+	return string(append(t.appendTime(b, was.CreatedAt, t.table.Load()), ", 0)"...))
 }
 
 // park stores dead letters. A position that was parked before (the operator

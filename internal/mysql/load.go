@@ -39,11 +39,7 @@ func (t *Target) load(ctx context.Context) (replicator.Cursor, error) {
 	if err != nil || !cursor.Known {
 		return cursor, err
 	}
-	if before != nil && before.created != found.created {
-		if err := t.askWitness(ctx, s, cursor); err != nil {
-			return replicator.Cursor{}, err
-		}
-	}
+	t.rebuilt = t.rebuilt || before != nil && before.created != found.created
 	// A table that was emptied is no reason not to read the cursor: Apply says it.
 	if t.tail, err = t.runAt(ctx, s, cursor.Generation, math.MaxInt64); err != nil {
 		return replicator.Cursor{}, ofState(err)

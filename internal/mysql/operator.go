@@ -21,6 +21,20 @@ type Decision struct {
 	Next replicator.Cursor
 	// Detail is the audit line: numbers and words, no row content.
 	Detail string
+	// Taken are rows that the CRM holds already and the ledger does not know, in
+	// position order, all behind what the ledger holds.
+	Taken []Taken
+	// Letters are changes up to Next.Position that the CRM lacks and that become
+	// open dead letters: what the ledger says of them is forgotten. Positions,
+	// message ids and reasons count.
+	Letters []DeadLetter
+}
+
+// Taken is a change whose row the CRM holds already.
+type Taken struct {
+	Position, ID int64
+	// Fallback tells that the row has a user id in its username's place.
+	Fallback bool
 }
 
 // Decide stores an operator's decision and its audit line in one transaction.
@@ -67,8 +81,16 @@ func (t *Target) decide(ctx context.Context, d Decision) error {
 			return err
 		}
 	}
+	if err := t.takeOver(ctx, s, d); err != nil {
+		return ofState(err)
+	}
 	if err := t.clearRewound(ctx, s); err != nil {
 		return ofState(err)
+	}
+	if d.Action == "set" {
+		if err := t.accept(ctx, s, d.Next); err != nil {
+			return ofState(err)
+		}
 	}
 	if err := t.audit(ctx, s, "cursor "+d.Action, d.Detail); err != nil {
 		return ofState(err)
@@ -93,36 +115,104 @@ func (t *Target) rewriteLedger(ctx context.Context, s *session, old, next replic
 	return err
 }
 
+// takeOver writes into the state what the decision says of single changes.
+func (t *Target) takeOver(ctx context.Context, s *session, d Decision) error {
+	places := make([]placed, 0, len(d.Taken))
+	for _, row := range d.Taken {
+		places = append(places, placed{position: row.Position, id: row.ID, step: 1, fallback: row.Fallback})
+	}
+	if _, err := t.recordLedger(ctx, s, d.Next.Generation, run{}, places); err != nil {
+		return err
+	}
+	for _, l := range d.Letters {
+		if err := t.reopen(ctx, s, d.Next.Generation, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reopen makes a change an open dead letter, whether it was one before or not.
+// A retry had given it a run of its own in the ledger.
+func (t *Target) reopen(ctx context.Context, s *session, generation int, l DeadLetter) error {
+	if _, err := s.exec(ctx, "DELETE FROM "+t.names.ledger+" WHERE source = ? AND generation = ? AND first_position = ? AND length = 1", t.opt.Source, generation, l.Position); err != nil {
+		return err
+	}
+	n, err := s.execCount(ctx, "UPDATE "+t.names.deadLetters+" SET resolved_at = NULL WHERE source = ? AND position = ? AND message_id = ? ORDER BY generation DESC LIMIT 1",
+		t.opt.Source, l.Position, letterID(l.MessageID))
+	if err != nil || n > 0 {
+		return err
+	}
+	_, err = s.exec(ctx, "INSERT INTO "+t.names.deadLetters+" (source, generation, position, message_id, code, reason, attempts) VALUES (?,?,?,?,?,?,0)",
+		t.opt.Source, generation, l.Position, letterID(l.MessageID), l.Code, l.Reason)
+	return err
+}
+
+// RetriedAbove returns the positions up to one that the ledger holds in runs of
+// one, with ids above the given one: where a dead letter's retry has put it, which
+// is not where its position belongs.
+func (t *Target) RetriedAbove(ctx context.Context, generation int, upTo, id int64) ([]int64, error) {
+	positions, err := t.retriedAbove(ctx, generation, upTo, id)
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return nil, f
+	}
+	return positions, nil
+}
+
+func (t *Target) retriedAbove(ctx context.Context, generation int, upTo, id int64) ([]int64, error) {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.conn.QueryContext(ctx, "SELECT first_position FROM "+t.names.ledger+" WHERE source = ? AND generation = ? AND first_position <= ? AND length = 1 AND first_crm_id > ? ORDER BY first_position",
+		t.opt.Source, generation, upTo, id)
+	if err != nil {
+		return nil, ofState(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var positions []int64
+	for rows.Next() {
+		var position int64
+		if err := rows.Scan(&position); err != nil {
+			return nil, ofState(err)
+		}
+		positions = append(positions, position)
+	}
+	return positions, ofState(rows.Err())
+}
+
 func (t *Target) audit(ctx context.Context, s *session, action, detail string) error {
 	_, err := s.exec(ctx, "INSERT INTO "+t.names.audit+" (source, action, detail) VALUES (?,?,?)", t.opt.Source, action, cutTo(detail, column{limit: 1024}))
 	return err
 }
 
-// Holds reports whether the CRM still has the row that the ledger names for a
-// position: one with this user, direction and time, and with this message
-// where was has one.
-func (t *Target) Holds(ctx context.Context, generation int, position int64, was mapping.Record) (bool, error) {
+// Holds returns the id of the row that the ledger names for a position where the
+// CRM still has it, with this user, direction and time, and with this message
+// where was has one; 0 where it has not.
+func (t *Target) Holds(ctx context.Context, generation int, position int64, was mapping.Record) (int64, error) {
 	s, err := t.ready(ctx)
 	if err != nil {
-		return false, classify(err)
+		return 0, classify(err)
 	}
-	held, err := t.holds(ctx, s, generation, position, was)
+	id, err := t.holds(ctx, s, generation, position, was)
 	if err != nil {
 		f := classify(err)
 		t.abandon(ctx, f)
-		return false, f
+		return 0, f
 	}
-	return held, nil
+	return id, nil
 }
 
-func (t *Target) holds(ctx context.Context, s *session, generation int, position int64, was mapping.Record) (bool, error) {
+func (t *Target) holds(ctx context.Context, s *session, generation int, position int64, was mapping.Record) (int64, error) {
 	r, err := t.runAt(ctx, s, generation, position)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	id, ok := r.idOf(position)
 	if !ok {
-		return false, nil
+		return 0, nil
 	}
 	guard := []byte(t.guard(id, was))
 	if was.Message != "" {
@@ -131,7 +221,10 @@ func (t *Target) holds(ctx context.Context, s *session, generation int, position
 	}
 	var count int
 	err = s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.target+string(guard)).Scan(&count)
-	return count == 1, err
+	if err != nil || count != 1 {
+		return 0, err
+	}
+	return id, nil
 }
 
 // Overview is what the target says about a source's replication.
@@ -142,6 +235,8 @@ type Overview struct {
 	// LedgerEnd is the last position that the ledger holds in the cursor's
 	// generation, 0 where it holds none.
 	LedgerEnd int64
+	// LedgerLastID is the CRM id of that position.
+	LedgerLastID int64
 	// Fallbacks counts the runs that hold a user id in a username's place.
 	Fallbacks int
 	Address   string
@@ -182,5 +277,8 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 	}
 	tail, err := t.runAt(ctx, s, o.Cursor.Generation, math.MaxInt64)
 	o.LedgerEnd = tail.end()
+	if tail.length > 0 {
+		o.LedgerLastID = tail.lastID()
+	}
 	return err
 }

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 
-	"sidestream/mapping"
 	"sidestream/replicator"
 )
 
@@ -62,6 +61,35 @@ func (t *Target) markRewound(ctx context.Context) {
 	}
 }
 
+// acceptedName is the row of the state that holds up to which position, in which
+// generation, an operator has said that the CRM's rows are what they are.
+func (t *Target) acceptedName() string { return "accepted:" + t.opt.Source }
+
+// accept remembers that nothing up to the cursor is to be looked for any more.
+func (t *Target) accept(ctx context.Context, s *session, c replicator.Cursor) error {
+	if _, err := s.exec(ctx, "DELETE FROM "+t.names.meta+" WHERE name = ?", t.acceptedName()); err != nil {
+		return err
+	}
+	_, err := s.exec(ctx, "INSERT INTO "+t.names.meta+" (name, value) VALUES (?, ?)", t.acceptedName(), fmt.Sprintf("%d:%d", c.Generation, c.Position))
+	return err
+}
+
+// accepted returns the position that accept remembered for a generation, 0
+// where there is none.
+func (t *Target) accepted(ctx context.Context, s *session, generation int) (int64, error) {
+	var value string
+	err := s.conn.QueryRowContext(ctx, "SELECT value FROM "+t.names.meta+" WHERE name = ?", t.acceptedName()).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	var of int
+	var position int64
+	if _, bad := fmt.Sscanf(value, "%d:%d", &of, &position); bad != nil || of != generation {
+		return 0, ofState(err)
+	}
+	return position, ofState(err)
+}
+
 // clearRewound forgets it: an operator has decided.
 func (t *Target) clearRewound(ctx context.Context, s *session) error {
 	_, err := s.exec(ctx, "DELETE FROM "+t.names.meta+" WHERE name = ?", t.rewoundName())
@@ -86,52 +114,4 @@ func (t *Target) readTail(ctx context.Context, s *session, generation int) (run,
 		return run{}, rewound(fmt.Sprintf("the CRM's table was emptied or restored: it gave out ids below %d, which this source's last row had", r.lastID()))
 	}
 	return r, nil
-}
-
-// witness is a row that was added and not changed since.
-type witness struct {
-	id  int64
-	was mapping.Record
-	// generation and position are the cursor's at that time.
-	generation int
-	position   int64
-}
-
-// remember keeps the last row of a batch that was committed as the witness.
-func (t *Target) remember(b replicator.Batch, tail run) {
-	t.witness.generation, t.witness.position = b.From.Generation, b.To
-	for i := range b.Items {
-		switch item := &b.Items[i]; item.Op {
-		case replicator.OpInsert:
-			if id, ok := tail.idOf(item.Position); ok {
-				t.witness.id, t.witness.was = id, item.Record
-			}
-		case replicator.OpDelete:
-			t.witness.id = 0
-		case replicator.OpUpdate:
-			if item.Record.UserID != item.Was.UserID {
-				t.witness.id = 0
-			}
-		case replicator.OpPark, replicator.OpPass:
-		}
-	}
-}
-
-// askWitness looks for the row that this process added last, in a table that
-// the server has made anew. Strangers' rows may have used up the lost ids by
-// now, and then no new id would give the loss away.
-func (t *Target) askWitness(ctx context.Context, s *session, cursor replicator.Cursor) error {
-	w := t.witness
-	if w.id == 0 || cursor.Generation != w.generation || cursor.Position != w.position {
-		return nil
-	}
-	var count int
-	if err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.target+t.guard(w.id, w.was)).Scan(&count); err != nil {
-		return ofNoRow(err)
-	}
-	if count == 0 {
-		t.opt.Logger.Warn("the CRM's table was made anew and lacks the last row", "id", w.id, "next", hintResume)
-		t.markRewound(ctx)
-	}
-	return nil
 }

@@ -24,8 +24,9 @@ type Target struct {
 
 	// tail is the ledger's last run as of the last Load or Apply.
 	tail run
-	// witness is the last row that this process added.
-	witness witness
+	// rebuilt is set where the server has made the CRM's table anew since this
+	// process first saw it, until one of its rows was recognised.
+	rebuilt bool
 	// readBack is set where LAST_INSERT_ID() turned out not to tell the ids
 	// (a trigger moves them): the ids are read back from the own snapshot.
 	readBack bool

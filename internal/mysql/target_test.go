@@ -77,9 +77,16 @@ func TestTarget_conforms(t *testing.T) {
 		tb.Helper()
 		db := mariadb.Shared(tb).Database(tb)
 		return conformance.CRM{
-			New:         func() replicator.Target { return newTarget(tb, options(db)) },
-			Rows:        func() []conformance.Row { return readRows(tb, db) },
-			Delete:      func(id int64) { db.Exec(tb, "DELETE FROM messages WHERE id = ?", id) },
+			New:    func() replicator.Target { return newTarget(tb, options(db)) },
+			Rows:   func() []conformance.Row { return readRows(tb, db) },
+			Delete: func(id int64) { db.Exec(tb, "DELETE FROM messages WHERE id = ?", id) },
+			Insert: func(r conformance.Row) int64 {
+				db.Exec(tb, "INSERT INTO messages (user_id, username, direction, message, created_at) VALUES (?,?,?,?,FROM_UNIXTIME(?))", r.UserID, r.Username, r.Direction, r.Message, r.CreatedAt.Unix())
+				return db.Int(tb, "SELECT MAX(id) FROM messages")
+			},
+			Change: func(id int64, userID string, createdAt time.Time) {
+				db.Exec(tb, "UPDATE messages SET user_id = ?, created_at = FROM_UNIXTIME(?) WHERE id = ?", userID, createdAt.Unix(), id)
+			},
 			DeadLetters: func() []int64 { return readDeadLetters(tb, db) },
 			Refused:     strings.Repeat("too long for a TEXT column ", 2500),
 		}

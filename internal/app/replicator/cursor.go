@@ -59,15 +59,17 @@ func (a *app) open() (*desk, error) {
 func (d *desk) close() error { return errors.Join(d.target.Close(), d.source.Close()) }
 
 // decide stores a decision, logs its audit line and says it.
-func (d *desk) decide(ctx context.Context, action string, next replicator.Cursor, detail string) error {
+func (d *desk) decide(ctx context.Context, decision mysql.Decision) error {
+	next := &decision.Next
 	next.Known = true
-	next.Decision = fmt.Sprintf("%s-%d", action, time.Now().UnixNano())
+	next.Decision = fmt.Sprintf("%s-%d", decision.Action, time.Now().UnixNano())
 	next.Attempt = next.Decision
-	if err := d.target.Decide(ctx, mysql.Decision{Action: action, Expect: d.now.Cursor, Next: next, Detail: detail}); err != nil {
+	decision.Expect = d.now.Cursor
+	if err := d.target.Decide(ctx, decision); err != nil {
 		return failure(err)
 	}
-	d.logger.Info("cursor decided by an operator", "action", action, "source", d.config.Source.Name, "from", d.now.Cursor.Position, "to", next.Position, "generation", next.Generation, "detail", detail)
-	fmt.Fprintf(d.stdout, "%s\nA running replicator goes on from there within %s.\n", detail, "half a minute")
+	d.logger.Info("cursor decided by an operator", "action", decision.Action, "source", d.config.Source.Name, "from", d.now.Cursor.Position, "to", next.Position, "generation", next.Generation, "detail", decision.Detail)
+	fmt.Fprintf(d.stdout, "%s\nA running replicator goes on from there within %s.\n", decision.Detail, "half a minute")
 	return nil
 }
 
@@ -171,7 +173,7 @@ func (cmd cursorInitCmd) Run(a *app) error {
 		return err
 	}
 	next.Generation, next.StartPosition = 1, next.Position
-	return d.decide(a.ctx, "init", next, fmt.Sprintf("replication begins behind position %d", next.Position))
+	return d.decide(a.ctx, mysql.Decision{Action: "init", Next: next, Detail: fmt.Sprintf("replication begins behind position %d", next.Position)})
 }
 
 type cursorSetCmd struct {
@@ -203,5 +205,5 @@ func (cmd cursorSetCmd) Run(a *app) error {
 		fmt.Fprintf(a.stdout, "would do: %s\nNothing was changed. To do it, give the same command with --yes.\n", detail)
 		return nil
 	}
-	return d.decide(a.ctx, "set", next, detail)
+	return d.decide(a.ctx, mysql.Decision{Action: "set", Next: next, Detail: detail})
 }

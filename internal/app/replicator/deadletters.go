@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -72,34 +73,39 @@ func (cmd deadLettersRetryCmd) Run(a *app) error {
 	if err != nil {
 		return failure(err)
 	}
+	if cmd.Position != nil {
+		letters = slices.DeleteFunc(letters, func(l mysql.DeadLetter) bool { return l.Position != *cmd.Position })
+		if len(letters) == 0 {
+			return &console.HintError{Err: fmt.Errorf("no open dead letter at position %d", *cmd.Position), Hint: "replicator dead-letters list"}
+		}
+	}
+	return d.retryAll(a.ctx, letters)
+}
+
+// retryAll tries letters one by one and says what came of each.
+func (d *desk) retryAll(ctx context.Context, letters []mysql.DeadLetter) error {
 	mapper, err := newMapper(d.config)
 	if err != nil {
 		return err
 	}
-	tried, refused := 0, 0
+	refused := 0
 	for _, l := range letters {
-		if cmd.Position != nil && *cmd.Position != l.Position {
-			continue
-		}
-		tried++
-		outcome, err := d.retry(a.ctx, mapper, l)
+		outcome, err := d.retry(ctx, mapper, l)
 		if outcome == mysql.RetriedRefused {
 			refused++
-			fmt.Fprintf(a.stdout, "position %d: refused again (%s)\n", l.Position, err)
+			fmt.Fprintf(d.stdout, "position %d: refused again (%s)\n", l.Position, err)
 			continue
 		}
 		if err != nil {
 			return failure(fmt.Errorf("position %d: %w", l.Position, err))
 		}
-		fmt.Fprintf(a.stdout, "position %d: %s\n", l.Position, inWords(outcome))
+		fmt.Fprintf(d.stdout, "position %d: %s\n", l.Position, inWords(outcome))
 	}
-	switch {
-	case cmd.Position != nil && tried == 0:
-		return &console.HintError{Err: fmt.Errorf("no open dead letter at position %d", *cmd.Position), Hint: "replicator dead-letters list"}
-	case refused > 0:
-		return &console.HintError{Err: fmt.Errorf("%d of %d are still refused", refused, tried), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then the same command again"}
-	case tried == 0:
-		fmt.Fprintln(a.stdout, "no open dead letters")
+	if refused > 0 {
+		return &console.HintError{Err: fmt.Errorf("%d of %d are still refused", refused, len(letters)), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then: replicator dead-letters retry"}
+	}
+	if len(letters) == 0 {
+		fmt.Fprintln(d.stdout, "no open dead letters")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"sidestream/internal/app/console"
+	"sidestream/internal/mysql"
 	"sidestream/mapping"
 	"sidestream/replicator"
 )
@@ -26,49 +27,109 @@ func (cmd cursorResumeCmd) Run(a *app) error {
 	if !d.now.Cursor.Known {
 		return &console.HintError{Err: errors.New("there is no cursor to resume from"), Hint: "replicator cursor init --at beginning|end|POSITION"}
 	}
-	next, detail, err := d.resume(a.ctx)
+	decision, err := d.resume(a.ctx)
 	if err != nil {
 		return failure(err)
 	}
 	if cmd.DryRun {
-		fmt.Fprintln(a.stdout, "would do:", detail)
+		fmt.Fprintln(a.stdout, "would do:", decision.Detail)
 		return nil
 	}
-	return d.decide(a.ctx, "resume", next, detail)
+	if err := d.decide(a.ctx, decision); err != nil {
+		return err
+	}
+	if len(decision.Letters) == 0 {
+		return nil
+	}
+	if len(decision.Taken) > 0 {
+		// Nobody knows why the CRM lacks them: they may have been refused.
+		fmt.Fprintln(a.stdout, "next: replicator dead-letters list, and replicator dead-letters retry to send them")
+		return nil
+	}
+	return d.retryReopened(a.ctx, decision.Letters)
 }
 
-func (d *desk) resume(ctx context.Context) (replicator.Cursor, string, error) {
+// retryReopened tries the letters that a decision has opened again.
+func (d *desk) retryReopened(ctx context.Context, reopened []mysql.DeadLetter) error {
+	open, err := d.target.ListDeadLetters(ctx, false)
+	if err != nil {
+		return failure(err)
+	}
+	return d.retryAll(ctx, slices.DeleteFunc(open, func(l mysql.DeadLetter) bool {
+		return !slices.ContainsFunc(reopened, func(r mysql.DeadLetter) bool { return r.Position == l.Position })
+	}))
+}
+
+func (d *desk) resume(ctx context.Context) (mysql.Decision, error) {
 	now := d.now.Cursor
 	_, last, _, err := d.source.Bounds(ctx)
 	if err != nil {
-		return replicator.Cursor{}, "", err
+		return mysql.Decision{}, err
 	}
 	// The ledger can be ahead of a cursor whose row alone was restored.
 	from, proven, err := d.bounds(ctx, min(max(now.Position, d.now.LedgerEnd), last))
 	if err != nil {
-		return replicator.Cursor{}, "", err
+		return mysql.Decision{}, err
 	}
-	agreed, err := d.lastAgreed(ctx, from, proven)
+	agreed, id, err := d.lastAgreed(ctx, from, proven)
 	if err != nil {
-		return replicator.Cursor{}, "", err
-	}
-	anchors, sourceID, err := d.source.Anchors(ctx, agreed)
-	if err != nil {
-		return replicator.Cursor{}, "", err
-	}
-	next := replicator.Cursor{
-		Generation: now.Generation, SourceID: sourceID, StartPosition: min(now.StartPosition, agreed), Position: agreed,
-		Anchors: anchors, AppliedTotal: now.AppliedTotal,
+		return mysql.Decision{}, err
 	}
 	// The file is the one that was applied where the read that the loop would do
 	// finds nothing wrong with it.
-	if _, err := d.source.Read(ctx, now, 1); err == nil {
-		return next, fmt.Sprintf("resumes behind position %d: the CRM holds everything up to there; %d positions are applied again", agreed, max(0, now.Position-agreed)), nil
-	} else if f := replicator.AsFailure(err); f.Class != replicator.Blocked {
-		return replicator.Cursor{}, "", err
+	_, err = d.source.Read(ctx, now, 1)
+	if err == nil {
+		return d.resumeIn(ctx, agreed, id)
 	}
+	if f := replicator.AsFailure(err); f.Class != replicator.Blocked {
+		return mysql.Decision{}, err
+	}
+	next, err := d.behind(ctx, agreed)
 	next.Generation++
-	return next, fmt.Sprintf("the file's numbering starts anew: generation %d, behind position %d, the last one that the file and the CRM agree upon; %d positions of the file follow", next.Generation, agreed, last-agreed), nil
+	return mysql.Decision{
+		Action: "resume", Next: next,
+		Detail: fmt.Sprintf("the file's numbering starts anew: generation %d, behind position %d, the last one that the file and the CRM agree upon; %d positions of the file follow", next.Generation, agreed, last-agreed),
+	}, err
+}
+
+// resumeIn decides for a file that is the one that was applied. agreed is the
+// last position whose row the CRM still holds, id that row's, or 0.
+func (d *desk) resumeIn(ctx context.Context, agreed, id int64) (mysql.Decision, error) {
+	now := d.now.Cursor
+	if t, err := d.takeOver(ctx, max(now.Position, d.now.LedgerEnd), d.now.LedgerLastID); err != nil || len(t.rows) > 0 {
+		if err != nil {
+			return mysql.Decision{}, err
+		}
+		upTo := t.rows[len(t.rows)-1].Position
+		next, err := d.behind(ctx, upTo)
+		return mysql.Decision{
+			Action: "resume", Next: next, Taken: t.rows, Letters: t.lacking,
+			Detail: fmt.Sprintf("resumes behind position %d: the CRM holds %d messages behind position %d already, which are taken over; %d that it lacks among them become open dead letters", upTo, len(t.rows), now.Position, len(t.lacking)),
+		}, err
+	}
+	letters, err := d.lostRetries(ctx, agreed, id)
+	if err != nil {
+		return mysql.Decision{}, err
+	}
+	next, err := d.behind(ctx, agreed)
+	decision := mysql.Decision{
+		Action: "resume", Next: next, Letters: letters,
+		Detail: fmt.Sprintf("resumes behind position %d: the CRM holds everything up to there; %d positions are applied again", agreed, max(0, now.Position-agreed)),
+	}
+	if n := len(letters); n > 0 {
+		decision.Detail += fmt.Sprintf(", and %d dead letters that a retry had delivered are tried again", n)
+	}
+	return decision, err
+}
+
+// behind is the cursor of the current generation put at a position.
+func (d *desk) behind(ctx context.Context, position int64) (replicator.Cursor, error) {
+	anchors, sourceID, err := d.source.Anchors(ctx, position)
+	now := d.now.Cursor
+	return replicator.Cursor{
+		Generation: now.Generation, SourceID: sourceID, StartPosition: min(now.StartPosition, position), Position: position,
+		Anchors: anchors, AppliedTotal: now.AppliedTotal,
+	}, err
 }
 
 // bounds is what the anchors prove: up to proven the file's rows are those that
@@ -87,22 +148,23 @@ func (d *desk) bounds(ctx context.Context, from int64) (upTo, proven int64, err 
 // still there, with the user, direction and time that the file says. Where no
 // anchor proves that the file's row is the one that was applied, the text must
 // be the same too: another copy of the file may have had a message of the same
-// person in the same second there.
-func (d *desk) lastAgreed(ctx context.Context, from, proven int64) (int64, error) {
+// person in the same second there. With the position comes the row's id, 0 where
+// no row is there.
+func (d *desk) lastAgreed(ctx context.Context, from, proven int64) (position, id int64, err error) {
 	const step = 500
 	mapper, err := newMapper(d.config)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	now := d.now.Cursor
 	first := min(now.StartPosition, from)
 	if empty, err := d.target.Empty(ctx); err != nil || empty {
-		return first, err
+		return first, 0, err
 	}
 	for top := from; top > first; top = max(first, top-step) {
 		changes, altered, err := d.between(ctx, max(first, top-step), top)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		for _, c := range slices.Backward(changes) {
 			if c.Kind != mapping.KindMessage {
@@ -112,16 +174,13 @@ func (d *desk) lastAgreed(ctx context.Context, from, proven int64) (int64, error
 			if outcome, err := mapper.Record([]mapping.Change{c}, nil); err == nil && c.Position > proven && !altered[keyOf(c)] {
 				was.Message = outcome.Record.Message
 			}
-			held, err := d.target.Holds(ctx, now.Generation, c.Position, was)
-			if err != nil {
-				return 0, err
-			}
-			if held {
-				return c.Position, nil
+			id, err := d.target.Holds(ctx, now.Generation, c.Position, was)
+			if err != nil || id > 0 {
+				return c.Position, id, err
 			}
 		}
 	}
-	return first, nil
+	return first, 0, nil
 }
 
 func keyOf(c mapping.Change) replicator.MessageKey {

@@ -31,6 +31,10 @@ type CRM struct {
 	Rows func() []Row
 	// Delete removes a row as a stranger would.
 	Delete func(id int64)
+	// Insert adds a row as a stranger would, and returns its id.
+	Insert func(row Row) int64
+	// Change gives a row to another user, at another time, as a stranger would.
+	Change func(id int64, userID string, createdAt time.Time)
 	// DeadLetters returns the parked positions in order.
 	DeadLetters func() []int64
 	// Refused is a message that the table refuses for what it contains.
@@ -55,6 +59,8 @@ func RunTarget(t *testing.T, fresh func(testing.TB) CRM) {
 		"a_probe_leaves_no_row":                              probes,
 		"a_batch_of_nothing_moves_the_cursor":                movesOnly,
 		"a_passed_change_between_messages_splits_the_ledger": splitsLedger,
+		"rows_that_are_other_rows_now_are_recognised":        recognisesOthers,
+		"records_that_are_there_already_are_recognised":      recognisesTaken,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, fresh(t)) })
 	}

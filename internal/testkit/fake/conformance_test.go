@@ -29,7 +29,11 @@ func TestTarget(t *testing.T) {
 				}
 				return rows
 			},
-			Delete:      func(id int64) { server.Delete(id) },
+			Delete: func(id int64) { server.Delete(id) },
+			Insert: func(r conformance.Row) int64 {
+				return server.Insert(mapping.Record{UserID: r.UserID, Username: r.Username, Direction: r.Direction, Message: r.Message, CreatedAt: r.CreatedAt})
+			},
+			Change:      server.Change,
 			DeadLetters: func() []int64 { return server.DeadLetters("main") },
 			Refused:     refused,
 		}

@@ -31,3 +31,12 @@ func (s *Server) Restore(d *Dump) {
 	s.nextID, s.rows, s.cursors, s.ledger, s.dead = d.nextID, slices.Clone(d.rows), maps.Clone(d.cursors), maps.Clone(d.ledger), maps.Clone(d.dead)
 	s.zombies = nil
 }
+
+// RestoreState makes the state tables, and not the CRM's, what they were at the
+// dump.
+func (s *Server) RestoreState(d *Dump) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cursors, s.ledger, s.dead = maps.Clone(d.cursors), maps.Clone(d.ledger), maps.Clone(d.dead)
+	s.zombies = nil
+}

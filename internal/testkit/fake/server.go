@@ -78,6 +78,16 @@ func (s *Server) Delete(id int64) {
 	s.rows = slices.DeleteFunc(s.rows, func(r Row) bool { return r.ID == id })
 }
 
+// Change gives a row to another user, at another time, as a stranger would.
+func (s *Server) Change(id int64, userID string, createdAt time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.index(id); i >= 0 {
+		s.rows = slices.Clone(s.rows)
+		s.rows[i].UserID, s.rows[i].CreatedAt = userID, createdAt
+	}
+}
+
 // DeadLetters returns the positions of a source that are parked, in order.
 func (s *Server) DeadLetters(source string) []int64 {
 	s.mu.Lock()
