@@ -19,7 +19,8 @@ type Finding struct {
 }
 
 // Check looks at everything that applying relies on and changes nothing, except
-// that it creates missing state tables like a first start would.
+// that it creates missing state tables like a first start would, and uses up one
+// of the CRM's ids for a row that is rolled back.
 func (t *Target) Check(ctx context.Context) []Finding {
 	var findings []Finding
 	add := func(name, status, text, hint string) {
@@ -62,6 +63,7 @@ func (t *Target) Check(ctx context.Context) []Finding {
 	}
 	add("state", "ok", "the state tables are there", "")
 	findings = append(findings, t.checkTable()...)
+	findings = append(findings, t.checkRoundTrip(ctx, s))
 	if cursor.Known {
 		add("cursor", "ok", fmt.Sprintf("position %d, generation %d", cursor.Position, cursor.Generation), "")
 	} else {

@@ -32,7 +32,8 @@ const (
 	ReasonUnknownEvent = "unknown_event"
 	// ReasonLongID is an event with an id longer than any that can be real.
 	ReasonLongID = "id_too_long"
-	// ReasonNoMID is a message, edit or unsend that names no message.
+	// ReasonNoMID is a message, edit or unsend that names no message, or a postback
+	// with neither an id nor a time, which a second press could not be told from.
 	ReasonNoMID = "no_mid"
 	// ReasonNoAccount is an event of which the business account is not known.
 	ReasonNoAccount = "no_account"

@@ -102,6 +102,10 @@ func (d *decoder) postback(e event, h header, raw []byte) (mapping.Change, error
 		return mapping.Change{}, refusedError(ReasonNoContent)
 	}
 	if p.MID == "" {
+		if h.Timestamp == 0 {
+			// Pressed twice it would look like a redelivery of the first.
+			return mapping.Change{}, refusedError(ReasonNoMID)
+		}
 		if payload == nil {
 			payload = text
 		}
