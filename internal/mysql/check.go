@@ -19,8 +19,8 @@ type Finding struct {
 }
 
 // Check looks at everything that applying relies on and changes nothing, except
-// that it creates missing state tables like a first start would, and uses up one
-// of the CRM's ids for a row that is rolled back.
+// that it creates missing state tables like a first start would. A row that it
+// tries is rolled back.
 func (t *Target) Check(ctx context.Context) []Finding {
 	var findings []Finding
 	add := func(name, status, text, hint string) {

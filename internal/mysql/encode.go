@@ -86,13 +86,17 @@ func (t *Target) Prepare(batch replicator.Batch) (replicator.Prepared, error) {
 }
 
 func (t *Target) insertHead() string {
+	return "INSERT INTO " + t.names.target + " (" + t.insertColumns() + ") VALUES "
+}
+
+func (t *Target) insertColumns() string {
 	n := t.names
-	var head strings.Builder
-	head.WriteString("INSERT INTO " + n.target + " (" + n.userID + "," + n.username + "," + n.direction + "," + n.message + "," + n.createdAt)
+	var columns strings.Builder
+	columns.WriteString(n.userID + "," + n.username + "," + n.direction + "," + n.message + "," + n.createdAt)
 	for _, e := range n.extra {
-		head.WriteString("," + quote(e.name))
+		columns.WriteString("," + quote(e.name))
 	}
-	return head.String() + ") VALUES "
+	return columns.String()
 }
 
 func (t *Target) appendRow(b []byte, r *mapping.Record, found *table) []byte {

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"sidestream/mapping"
@@ -37,11 +38,8 @@ func (t *Target) roundTrip(ctx context.Context, s *session) (missed string, err 
 		UserID: "1", Username: "1", Direction: "in", Message: "-", CreatedAt: time.Date(2020, time.January, 2, 3, 4, 5, 0, time.UTC),
 		MessageID: "1", AccountID: "1", SenderID: "1", RecipientID: "1", Status: "sent",
 	}
-	if _, err := s.exec(ctx, string(t.appendRow([]byte(t.insertHead()), &was, t.table.Load()))); err != nil {
-		return "", err
-	}
-	var id int64
-	if err := s.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX("+t.names.id+"), 0) FROM "+t.names.target).Scan(&id); err != nil {
+	id, err := t.addPlain(ctx, s, was)
+	if err != nil {
 		return "", err
 	}
 	item := replicator.Item{Op: replicator.OpUpdate, Record: was, Was: was}
@@ -59,4 +57,28 @@ func (t *Target) roundTrip(ctx context.Context, s *session) (missed string, err 
 		return "a changed text is not what was written", nil
 	}
 	return "", nil
+}
+
+// addPlain adds a row and returns its id, which a trigger may have chosen. An id
+// below zero uses up none of those that the CRM's rows get.
+func (t *Target) addPlain(ctx context.Context, s *session, record mapping.Record) (int64, error) {
+	found, n := t.table.Load(), t.names
+	var highest, id int64
+	if err := s.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX("+n.id+"), 0) FROM "+n.target).Scan(&highest); err != nil {
+		return 0, err
+	}
+	lowest := -int64(min(found.maxID, math.MaxInt32))
+	insert := t.insertHead()
+	if found.signedID {
+		insert = fmt.Sprintf("INSERT INTO %s (%s,%s) SELECT %d,", n.target, n.id, t.insertColumns(), lowest)
+	}
+	row := string(t.appendRow(nil, &record, found))
+	if found.signedID {
+		row = row[1 : len(row)-1]
+	}
+	if _, err := s.exec(ctx, insert+row); err != nil {
+		return 0, err
+	}
+	err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT COALESCE(MAX(%s), 0) FROM %s WHERE %s = %d OR %s > %d", n.id, n.target, n.id, lowest, n.id, highest)).Scan(&id)
+	return id, err
 }

@@ -18,6 +18,8 @@ type table struct {
 	// and never so large that a statement takes seconds.
 	statementBytes int
 	maxID          float64
+	// signedID is set where the id column takes negative numbers.
+	signedID bool
 	// created is when the server made the table, empty where it does not say: a
 	// restore, a TRUNCATE and a rebuild change it.
 	created string
@@ -65,6 +67,7 @@ func (t *Target) inspect(ctx context.Context, s *session) (*table, error) {
 		found.columns[strings.ToLower(name)] = c
 		if strings.EqualFold(name, t.opt.Columns.ID) {
 			found.maxID = maxOf(strings.ToLower(columnType))
+			found.signedID = found.maxID > 0 && !strings.Contains(strings.ToLower(columnType), "unsigned")
 		}
 	}
 	if err := rows.Err(); err != nil {
