@@ -132,6 +132,8 @@ func TestTarget_backups(t *testing.T) {
 		s, held := dumped(t, stateTables()...)
 		restore(t, s.db, held)
 		s.db.Exec(t, "DELETE FROM messages WHERE message = 'text 00030'")
+		// Somebody's note of that very second is no message.
+		s.db.Exec(t, "INSERT INTO messages (user_id, username, direction, message, created_at) VALUES ('902', '"+stranger+"', 'in', 'a stranger''s', FROM_UNIXTIME(1790000030))")
 		s.say(t, 2)
 		r := s.loop(t)
 		blockedAt(t, r, "target_ahead")

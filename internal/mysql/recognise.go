@@ -125,7 +125,7 @@ func (t *Target) recogniseAhead(ctx context.Context, s *session, cursor replicat
 	}
 	last, exact := t.tail.lastID(), false
 	for _, l := range ahead {
-		found, err := t.findAbove(ctx, s, last, l.Record)
+		found, err := t.findAbove(ctx, s, last, l.Record, false)
 		if err != nil || found.ID == 0 {
 			return ofNoRow(err)
 		}
@@ -162,13 +162,13 @@ type Found struct {
 }
 
 // FindAbove returns the first row above an id that has the record's user,
-// direction and time.
-func (t *Target) FindAbove(ctx context.Context, id int64, record mapping.Record) (Found, error) {
+// direction and time, and where sameText is set its text.
+func (t *Target) FindAbove(ctx context.Context, id int64, record mapping.Record, sameText bool) (Found, error) {
 	s, err := t.ready(ctx)
 	if err != nil {
 		return Found{}, classify(err)
 	}
-	found, err := t.findAbove(ctx, s, id, record)
+	found, err := t.findAbove(ctx, s, id, record, sameText)
 	if err != nil {
 		f := classify(err)
 		t.abandon(ctx, f)
@@ -177,12 +177,16 @@ func (t *Target) FindAbove(ctx context.Context, id int64, record mapping.Record)
 	return found, nil
 }
 
-func (t *Target) findAbove(ctx context.Context, s *session, id int64, record mapping.Record) (Found, error) {
+func (t *Target) findAbove(ctx context.Context, s *session, id int64, record mapping.Record, sameText bool) (Found, error) {
 	n := t.names
 	text := string(t.appendText(nil, record.Message, t.opt.Columns.Message, t.table.Load()))
+	where := t.whoIs(record) + " AND " + t.whenIs(record)
+	if sameText {
+		where += " AND " + n.message + " = " + text
+	}
 	var found Found
-	err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, COALESCE(%s = %s, 0), COALESCE(%s = %s, 0) FROM %s WHERE %s > %d AND %s <= %d AND %s AND %s ORDER BY %s LIMIT 1",
-		n.id, n.message, text, n.username, n.userID, n.target, n.id, id, n.id, id+aheadReach, t.whoIs(record), t.whenIs(record), n.id)).
+	err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, COALESCE(%s = %s, 0), COALESCE(%s = %s, 0) FROM %s WHERE %s > %d AND %s <= %d AND %s ORDER BY %s LIMIT 1",
+		n.id, n.message, text, n.username, n.userID, n.target, n.id, id, n.id, id+aheadReach, where, n.id)).
 		Scan(&found.ID, &found.SameText, &found.Fallback)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Found{}, nil

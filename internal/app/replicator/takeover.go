@@ -54,11 +54,9 @@ func (d *desk) takeOver(ctx context.Context, from, id int64) (taking, error) {
 			if item.Op == replicator.OpPass {
 				continue
 			}
-			var row mysql.Found
-			if item.Op == replicator.OpInsert {
-				if row, err = d.target.FindAbove(ctx, id, item.Record); err != nil {
-					return found, err
-				}
+			row, err := d.written(ctx, id, item, len(history) > 1)
+			if err != nil {
+				return found, err
 			}
 			if row.ID == 0 {
 				if lacking = append(lacking, letterOf(item)); len(lacking) == lackAtMost {
@@ -76,6 +74,20 @@ func (d *desk) takeOver(ctx context.Context, from, id int64) (taking, error) {
 		from = chunk.Until
 	}
 	return found, nil
+}
+
+// written looks for the row of a message above an id. The text has to be the
+// same, or anybody's row of that second would do, unless the message has changed
+// since: then the CRM may hold what it was before.
+func (d *desk) written(ctx context.Context, id int64, item replicator.Item, changed bool) (mysql.Found, error) {
+	if item.Op != replicator.OpInsert {
+		return mysql.Found{}, nil
+	}
+	row, err := d.target.FindAbove(ctx, id, item.Record, true)
+	if err == nil && row.ID == 0 && changed {
+		row, err = d.target.FindAbove(ctx, id, item.Record, false)
+	}
+	return row, err
 }
 
 // letterOf is the dead letter of a message that the CRM does not hold.
