@@ -103,6 +103,7 @@ func (r *Replicator) Drain(ctx context.Context, patience time.Duration) error {
 // next is read and mapped. It reports whether there was anything to do.
 func (r *Replicator) Step(ctx context.Context) (progress bool, err error) {
 	r.answered = false
+	r.beginStep()
 	defer func() { r.observe(progress, err) }()
 	if !r.loaded {
 		if err := r.reload(ctx); err != nil {

@@ -36,6 +36,9 @@ type State struct {
 	LastSuccess time.Time
 	// LastProgress is when the cursor last moved, or when there was nothing to do.
 	LastProgress time.Time
+	// StepSince is when the step in progress began; zero between steps. One that
+	// takes long waits for an answer of the target.
+	StepSince time.Time
 	// SourceStrange is true from when the file turned out not to be the one that
 	// the cursor belongs to until it was read without complaint.
 	SourceStrange bool
@@ -69,6 +72,13 @@ func (r *Replicator) setNextAttempt(at time.Time) {
 	r.state.NextAttempt = at
 }
 
+// beginStep notes that a step has begun.
+func (r *Replicator) beginStep() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.StepSince = r.opt.Now()
+}
+
 // observe records the outcome of a step, and logs where it differs from the
 // last one: a failure that repeats gets a line a minute.
 func (r *Replicator) observe(progress bool, err error) {
@@ -77,7 +87,7 @@ func (r *Replicator) observe(progress bool, err error) {
 	before := r.state
 	s := &r.state
 	s.Cursor = r.cursor
-	s.Failure, s.NextAttempt = nil, time.Time{}
+	s.Failure, s.NextAttempt, s.StepSince = nil, time.Time{}, time.Time{}
 	switch {
 	case err == nil && progress:
 		s.Phase = Running

@@ -41,6 +41,9 @@ type Status struct {
 	Hint   string `json:"hint,omitempty"`
 	// NextAttempt is when a waiting replicator tries again; zero where it does not.
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
+	// StepSince is when the step in progress began, zero between steps: one that
+	// takes long waits for the CRM's answer.
+	StepSince time.Time `json:"step_since,omitzero"`
 
 	// CursorKnown is false until the CRM has told where its cursor stands;
 	// Generation, Position and AppliedTotal mean nothing before.

@@ -29,7 +29,7 @@ func full(tb testing.TB) Status {
 		At: at, Version: "1.2.3", Source: "main", Database: "data/messages.db",
 		State: Blocked, Since: at.Add(-192 * time.Second),
 		Class: "blocked", Reason: "target_rewound", Code: "1062", Detail: "the highest row of the ledger is gone",
-		Hint: "replicator cursor resume", NextAttempt: at.Add(30 * time.Second),
+		Hint: "replicator cursor resume", NextAttempt: at.Add(30 * time.Second), StepSince: at.Add(-12 * time.Second),
 		CursorKnown: true, Generation: 2, Position: 880, AppliedTotal: 12345, Head: new(int64(1000)),
 		LagChanges: new(int64(120)), LagSeconds: new(191.6), LastSuccess: at.Add(-193 * time.Second),
 		CRMUp: true, Enabled: true, DeadLettersOpen: 3,
@@ -78,7 +78,7 @@ func TestFetch_returns_what_the_handler_serves(t *testing.T) {
 func TestHandler_names(t *testing.T) {
 	want := []string{
 		"at", "version", "source", "database", "state", "since", "class", "reason", "code", "detail", "hint",
-		"next_attempt", "cursor_known", "generation", "position", "applied_total", "head", "lag_changes",
+		"next_attempt", "step_since", "cursor_known", "generation", "position", "applied_total", "head", "lag_changes",
 		"lag_seconds", "last_success", "crm_up", "enabled", "dead_letters_open", "wakeups", "deaf",
 	}
 	w := httptest.NewRecorder()
@@ -176,7 +176,7 @@ next attempt  in 30s
 lag           120 changes, 3m12s
 position      880 of 1000, generation 2
 applied       12345 changes, the last 3m13s ago
-crm           up
+crm           up, no answer for 12s
 dead letters  3 open
 wake-ups      doorbell 41, poll 7
 watcher       file events do not arrive; polling carries on

@@ -113,10 +113,21 @@ func (s Status) crm() string {
 	case !s.Enabled:
 		return "switched off (crm.enabled is false)"
 	case s.CRMUp:
-		return "up"
+		return "up" + s.silence()
 	default:
-		return "down"
+		return "down" + s.silence()
 	}
+}
+
+// longStep is from when on a step is worth a word.
+const longStep = 5 * time.Second
+
+// silence says that the step in progress takes long.
+func (s Status) silence() string {
+	if s.StepSince.IsZero() || s.At.Sub(s.StepSince) < longStep {
+		return ""
+	}
+	return ", no answer for " + s.age(s.StepSince)
 }
 
 func (s Status) wakeups() string {

@@ -19,7 +19,7 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 	state := d.loop.State()
 	s := statuspage.Status{
 		At: time.Now(), Version: version, Source: d.config.Source.Name, Database: d.headline(),
-		State: phase(state.Phase), Since: state.Since, NextAttempt: state.NextAttempt,
+		State: phase(state.Phase), Since: state.Since, NextAttempt: state.NextAttempt, StepSince: state.StepSince,
 		CursorKnown: state.Cursor.Known, Generation: state.Cursor.Generation, Position: state.Cursor.Position, AppliedTotal: state.Cursor.AppliedTotal,
 		LastSuccess: state.LastSuccess, CRMUp: state.TargetUp, Enabled: d.config.CRM.Enabled, DeadLettersOpen: d.target.DeadLettersOpen(),
 		Deaf: d.watcher.Deaf(), Wakeups: map[string]int64{},
