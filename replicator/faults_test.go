@@ -179,8 +179,11 @@ func TestReplicator_blocked(t *testing.T) {
 		wantBlocked(t, err, "target_cursor_behind")
 		want(t, b, texts(1, 4)...)
 
-		dump.Decision = "resume"
-		b.server.SetCursor("main", dump)
+		next := dump
+		next.Decision, next.Attempt = "a person's", "a person's"
+		if err := b.target.Decide(t.Context(), dump, next); err != nil {
+			t.Fatal(err)
+		}
 		b.drain(t)
 		want(t, b, append(texts(1, 4), texts(3, 5)...)...)
 	})

@@ -2,6 +2,7 @@ package replicator
 
 import (
 	"context"
+	"slices"
 
 	"sidestream/mapping"
 )
@@ -15,6 +16,7 @@ type queue struct {
 	changes []mapping.Change // of the items, by index
 	// until is the position that the cursor reaches with the last item.
 	until    int64
+	edge     mapping.Change // the row at until where it is none of changes
 	sourceID string
 	// more is set where the source held more than was read.
 	more bool
@@ -42,7 +44,11 @@ func (q *queue) front(from Cursor, limit int) Batch {
 	if n < len(q.items) {
 		to = q.items[n-1].Position
 	}
-	return Batch{From: from, To: to, Anchors: NextAnchors(from.Anchors, q.changes[:n], to), SourceID: q.sourceID, Items: q.items[:n]}
+	applied := q.changes[:n]
+	if to == q.edge.Position {
+		applied = append(slices.Clip(applied), q.edge)
+	}
+	return Batch{From: from, To: to, Anchors: NextAnchors(from.Anchors, applied, to), SourceID: q.sourceID, Items: q.items[:n]}
 }
 
 // drop takes an applied batch off the front.
@@ -81,7 +87,7 @@ func (r *Replicator) read(ctx context.Context, from Cursor) filled {
 	if err != nil {
 		return filled{queue: queue{from: from.Position}, err: err}
 	}
-	q := queue{from: from.Position, until: chunk.Until, sourceID: chunk.SourceID, more: chunk.Head > chunk.Until}
+	q := queue{from: from.Position, until: chunk.Until, edge: chunk.Edge, sourceID: chunk.SourceID, more: chunk.Head > chunk.Until}
 	var names map[mapping.User]string
 	if r.opt.Usernames != nil {
 		names = r.opt.Usernames.Usernames(ctx, users(chunk.Changes))

@@ -41,6 +41,14 @@ func TestReplicator_recognises(t *testing.T) {
 		for _, r := range rows[12:] {
 			b.server.Change(r.ID, r.UserID, r.CreatedAt)
 		}
+		// It stays so until a person has decided.
+		blocked(t, b, "target_rewound")
+		c := b.server.Cursor("main")
+		next := c
+		next.Decision, next.Attempt = "resume", "resume"
+		if err := b.target.Decide(t.Context(), c, next); err != nil {
+			t.Fatal(err)
+		}
 		b.drain(t)
 		want(t, b, texts(1, 22)...)
 	})

@@ -50,7 +50,9 @@ func (r *Replicator) reload(ctx context.Context) error {
 	if err := r.reconcile(found); err != nil {
 		return err
 	}
-	if found.Generation != r.cursor.Generation || found.Position != r.cursor.Position || !r.cursor.Known {
+	if found.Generation != r.cursor.Generation || found.Position != r.cursor.Position || found.Attempt != r.cursor.Attempt || !r.cursor.Known {
+		// Whoever wrote this row, at the same position too, may have read another
+		// file.
 		r.queue, r.own = queue{}, false
 	}
 	r.cursor, r.loaded, r.loadedAt, r.recognised = found, true, r.opt.Now(), false

@@ -141,12 +141,13 @@ func (r *Replicator) applyNext(ctx context.Context) error {
 		}
 	}
 
+	attempt := r.opt.Token()
 	var ahead chan filled
 	if r.queue.more && len(batch.Items) == len(r.queue.items) {
 		ahead = make(chan filled, 1)
-		go func() { ahead <- r.read(ctx, after(batch)) }()
+		go func() { ahead <- r.read(ctx, after(batch, attempt)) }()
 	}
-	err := r.apply(ctx, batch, prepared)
+	err := r.apply(ctx, batch, prepared, attempt)
 	if ahead == nil {
 		return err
 	}
@@ -165,8 +166,7 @@ func (r *Replicator) applyNext(ctx context.Context) error {
 	return nil
 }
 
-func (r *Replicator) apply(ctx context.Context, batch Batch, prepared Prepared) error {
-	attempt := r.opt.Token()
+func (r *Replicator) apply(ctx context.Context, batch Batch, prepared Prepared, attempt string) error {
 	started := r.opt.Now()
 	applied, err := r.opt.Target.Apply(ctx, prepared, attempt)
 	if err != nil {
@@ -191,8 +191,7 @@ const slowApply = 5 * time.Second
 // committed takes over what a transaction that is known to be committed did.
 func (r *Replicator) committed(batch Batch, applied Applied, attempt string, now time.Time) {
 	r.queue.drop(batch)
-	r.cursor = after(batch)
-	r.cursor.Attempt = attempt
+	r.cursor = after(batch, attempt)
 	r.cursor.UpdatedAt = now
 	r.loadedAt, r.answered, r.own = now, true, true
 	r.limit = min(r.limit+afterDataRows, r.opt.BatchRows)
@@ -200,10 +199,10 @@ func (r *Replicator) committed(batch Batch, applied Applied, attempt string, now
 	r.metrics.countBatch(batch, applied, now)
 }
 
-// after is the cursor that a batch leaves behind.
-func after(batch Batch) Cursor {
+// after is the cursor that an attempt to apply a batch leaves behind.
+func after(batch Batch, attempt string) Cursor {
 	c := batch.From
-	c.SourceID, c.Position, c.Anchors = batch.SourceID, batch.To, batch.Anchors
+	c.SourceID, c.Position, c.Anchors, c.Attempt = batch.SourceID, batch.To, batch.Anchors, attempt
 	c.AppliedTotal += int64(len(batch.Items))
 	return c
 }

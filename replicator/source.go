@@ -34,6 +34,10 @@ type Chunk struct {
 	// Until is the position up to which the read covers the source: that of the
 	// last change, or beyond it where only rows follow that are never replicated.
 	Until int64
+	// Edge is the row at Until where it is none of Changes, a test delivery: it
+	// becomes an anchor too, or another row in its place would go unnoticed. Its
+	// position is 0 where there is none.
+	Edge mapping.Change
 	// Histories holds, for every message that an edit, an unsend or an erase in
 	// Changes is about, and for every message in Changes that has such rows, all
 	// its rows up to Until in position order.

@@ -57,7 +57,8 @@ type Prepared interface {
 
 // Batch is consecutive changes that are applied in one target transaction.
 type Batch struct {
-	// From is the cursor that the compare-and-set expects.
+	// From is the cursor that the compare-and-set expects: its generation, its
+	// position, and the attempt that wrote it.
 	From Cursor
 	// To is the position that the cursor moves to; Anchors are its new anchors.
 	To      int64

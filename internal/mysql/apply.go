@@ -87,15 +87,17 @@ func commit(ctx context.Context, s *session) error {
 }
 
 // moveCursor is the compare-and-set: it comes first and must touch exactly one
-// row, or somebody else has moved the cursor.
+// row, or somebody else has moved the cursor. The attempt belongs to it: a
+// cursor that was restored, or begun anew, can come to the same position by
+// other rows.
 func (t *Target) moveCursor(ctx context.Context, s *session, b replicator.Batch, attempt string) error {
 	n, err := s.execCount(ctx, "UPDATE "+t.names.cursor+
 		" SET position = ?, anchors = ?, source_id = ?, attempt = ?, applied_total = applied_total + ?, updated_at = CURRENT_TIMESTAMP(6)"+
-		" WHERE source = ? AND generation = ? AND position = ?",
-		b.To, encodeAnchors(b.Anchors), b.SourceID, attempt, len(b.Items), t.opt.Source, b.From.Generation, b.From.Position)
+		" WHERE source = ? AND generation = ? AND position = ? AND attempt = ?",
+		b.To, encodeAnchors(b.Anchors), b.SourceID, attempt, len(b.Items), t.opt.Source, b.From.Generation, b.From.Position, b.From.Attempt)
 	// 1020 is what MariaDB answers instead, with innodb_snapshot_isolation.
 	if n != 1 && (err == nil || isNumber(err, 1020)) {
-		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: fmt.Sprintf("the cursor is not at position %d", b.From.Position)}
+		return &replicator.Failure{Class: replicator.Transient, Reason: replicator.ReasonMoved, Detail: fmt.Sprintf("the cursor is not at position %d any more, or was written by somebody else since", b.From.Position)}
 	}
 	return err
 }

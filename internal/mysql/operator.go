@@ -148,11 +148,11 @@ func (t *Target) reopen(ctx context.Context, s *session, generation int, l DeadL
 	return err
 }
 
-// RetriedAbove returns the positions up to one that the ledger holds in runs of
-// one, with ids above the given one: where a dead letter's retry has put it, which
-// is not where its position belongs.
-func (t *Target) RetriedAbove(ctx context.Context, generation int, upTo, id int64) ([]int64, error) {
-	positions, err := t.retriedAbove(ctx, generation, upTo, id)
+// RetriedUpTo returns the positions up to one that the ledger holds in runs of
+// one with a higher id than the run behind them: where a dead letter's retry has
+// put it, which is not where its position belongs.
+func (t *Target) RetriedUpTo(ctx context.Context, generation int, upTo int64) ([]int64, error) {
+	positions, err := t.retriedUpTo(ctx, generation, upTo)
 	if err != nil {
 		f := classify(err)
 		t.abandon(ctx, f)
@@ -161,10 +161,18 @@ func (t *Target) RetriedAbove(ctx context.Context, generation int, upTo, id int6
 	return positions, nil
 }
 
-func (t *Target) retriedAbove(ctx context.Context, generation int, upTo, id int64) ([]int64, error) {
+func (t *Target) retriedUpTo(ctx context.Context, generation int, upTo int64) ([]int64, error) {
 	s, err := t.ready(ctx)
 	if err != nil {
 		return nil, err
+	}
+	last, err := t.runAt(ctx, s, generation, upTo)
+	if err != nil || last.length == 0 {
+		return nil, ofState(err)
+	}
+	id, ok := last.idOf(upTo)
+	if !ok {
+		id = last.lastID()
 	}
 	rows, err := s.conn.QueryContext(ctx, "SELECT first_position FROM "+t.names.ledger+" WHERE source = ? AND generation = ? AND first_position <= ? AND length = 1 AND first_crm_id > ? ORDER BY first_position",
 		t.opt.Source, generation, upTo, id)
@@ -188,31 +196,31 @@ func (t *Target) audit(ctx context.Context, s *session, action, detail string) e
 	return err
 }
 
-// Holds returns the id of the row that the ledger names for a position where the
-// CRM still has it, with this user, direction and time, and with this message
-// where was has one; 0 where it has not.
-func (t *Target) Holds(ctx context.Context, generation int, position int64, was mapping.Record) (int64, error) {
+// Holds reports whether the CRM still has the row that the ledger names for a
+// position: one with this user, direction and time, and with this message
+// where was has one.
+func (t *Target) Holds(ctx context.Context, generation int, position int64, was mapping.Record) (bool, error) {
 	s, err := t.ready(ctx)
 	if err != nil {
-		return 0, classify(err)
+		return false, classify(err)
 	}
-	id, err := t.holds(ctx, s, generation, position, was)
+	held, err := t.holds(ctx, s, generation, position, was)
 	if err != nil {
 		f := classify(err)
 		t.abandon(ctx, f)
-		return 0, f
+		return false, f
 	}
-	return id, nil
+	return held, nil
 }
 
-func (t *Target) holds(ctx context.Context, s *session, generation int, position int64, was mapping.Record) (int64, error) {
+func (t *Target) holds(ctx context.Context, s *session, generation int, position int64, was mapping.Record) (bool, error) {
 	r, err := t.runAt(ctx, s, generation, position)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	id, ok := r.idOf(position)
 	if !ok {
-		return 0, nil
+		return false, nil
 	}
 	guard := []byte(t.guard(id, was))
 	if was.Message != "" {
@@ -221,10 +229,7 @@ func (t *Target) holds(ctx context.Context, s *session, generation int, position
 	}
 	var count int
 	err = s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.target+string(guard)).Scan(&count)
-	if err != nil || count != 1 {
-		return 0, err
-	}
-	return id, nil
+	return count == 1, err
 }
 
 // Overview is what the target says about a source's replication.

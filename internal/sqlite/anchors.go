@@ -46,7 +46,8 @@ func (s *Source) Anchors(ctx context.Context, position int64) ([]replicator.Anch
 }
 
 // anchorsAt reads the newest eight rows and the oldest of each power of two of
-// distance, and lets NextAnchors choose as it does for a running replicator.
+// distance, and lets NextAnchors choose as it does for a running replicator. A
+// test delivery counts where it is the last row.
 func (s *session) anchorsAt(ctx context.Context, position int64) ([]replicator.Anchor, error) {
 	first, _, err := s.bounds(ctx)
 	if err != nil {
@@ -54,10 +55,10 @@ func (s *session) anchorsAt(ctx context.Context, position int64) ([]replicator.A
 	}
 	var rows []mapping.Change
 	collect := func(order string, limit int, above, upTo int64) error {
-		query := fmt.Sprintf(`SELECT %s, %s, %s, %s, %s FROM %s WHERE %[1]s > ? AND %[1]s <= ? AND %[4]s IS NOT 'test' ORDER BY %[1]s %[7]s LIMIT ?`,
+		query := fmt.Sprintf(`SELECT %s, %s, %s, %s, %s FROM %s WHERE %[1]s > ? AND %[1]s <= ? AND (%[4]s IS NOT 'test' OR %[1]s = ?) ORDER BY %[1]s %[7]s LIMIT ?`,
 			"m."+quote(s.opt.Columns.Position), "+m."+quote(s.opt.Columns.AccountID), "+m."+quote(s.opt.Columns.MessageID),
 			"m."+quote(s.opt.Columns.Kind), "+m."+quote(s.opt.Columns.Version), quote(s.layout.table)+" m", order)
-		return s.conn.each(ctx, query, []any{above, upTo, int64(limit)}, func(row []driver.Value) error {
+		return s.conn.each(ctx, query, []any{above, upTo, position, int64(limit)}, func(row []driver.Value) error {
 			rows = append(rows, mapping.Change{
 				Position: toInt(row[0]), AccountID: toText(row[1]), MessageID: toText(row[2]),
 				Kind: mapping.Kind(toText(row[3])), Version: toInt(row[4]),

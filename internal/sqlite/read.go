@@ -45,6 +45,15 @@ func (s *session) read(ctx context.Context, after replicator.Cursor, limit int) 
 	if err != nil {
 		return replicator.Chunk{}, err
 	}
+	if n := len(chunk.Changes); n == 0 || chunk.Changes[n-1].Position < chunk.Until {
+		edge, err := s.rowsAt(ctx, []int64{chunk.Until})
+		if err != nil {
+			return replicator.Chunk{}, err
+		}
+		if len(edge) == 1 {
+			chunk.Edge = edge[0]
+		}
+	}
 	return chunk, s.readHistories(ctx, &chunk, keys)
 }
 

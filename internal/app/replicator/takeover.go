@@ -27,14 +27,10 @@ type taking struct {
 
 // takeOver walks forward from a position and looks for each message's row above
 // the id of the one before.
-func (d *desk) takeOver(ctx context.Context, from, id int64) (taking, error) {
+func (d *desk) takeOver(ctx context.Context, mapper *mapping.Mapper, from, id int64) (taking, error) {
 	var found taking
 	if id == 0 {
 		return found, nil
-	}
-	mapper, err := newMapper(d.config)
-	if err != nil {
-		return found, err
 	}
 	var lacking []mysql.DeadLetter
 	for len(found.rows) < takeAtMost {
@@ -46,7 +42,7 @@ func (d *desk) takeOver(ctx context.Context, from, id int64) (taking, error) {
 			if c.Kind != mapping.KindMessage {
 				continue
 			}
-			history := chunk.Histories[keyOf(c)]
+			history := chunk.Histories[replicator.MessageKey{AccountID: c.AccountID, MessageID: c.MessageID}]
 			if history == nil {
 				history = []mapping.Change{c}
 			}
@@ -100,18 +96,11 @@ func letterOf(item replicator.Item) mysql.DeadLetter {
 }
 
 // lostRetries are the messages up to a position that a retry had delivered behind
-// their turn, with ids above the given one, and that the CRM does not hold any
-// more: a restored table has lost them together with what came after it.
-func (d *desk) lostRetries(ctx context.Context, upTo, id int64) ([]mysql.DeadLetter, error) {
-	if id == 0 {
-		return nil, nil
-	}
+// their turn and that the CRM does not hold any more: a restored table has lost
+// them together with what came after it.
+func (d *desk) lostRetries(ctx context.Context, mapper *mapping.Mapper, upTo int64) ([]mysql.DeadLetter, error) {
 	now := d.now.Cursor
-	positions, err := d.target.RetriedAbove(ctx, now.Generation, upTo, id)
-	if err != nil {
-		return nil, err
-	}
-	mapper, err := newMapper(d.config)
+	positions, err := d.target.RetriedUpTo(ctx, now.Generation, upTo)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +114,7 @@ func (d *desk) lostRetries(ctx context.Context, upTo, id int64) ([]mysql.DeadLet
 		if err != nil {
 			return nil, err
 		}
-		if held == 0 {
+		if !held {
 			lost = append(lost, mysql.DeadLetter{Position: position, MessageID: change.MessageID, Reason: mysql.ReasonRowGone})
 		}
 	}

@@ -49,6 +49,7 @@ func RunTarget(t *testing.T, fresh func(testing.TB) CRM) {
 		"a_batch_moves_cursor_and_rows_together":             appliesBatch,
 		"a_missed_compare_and_set_writes_nothing":            missesCursor,
 		"another_generation_is_another_cursor":               missesGeneration,
+		"another_attempt_at_the_position_is_another_cursor":  missesAttempt,
 		"values_arrive_byte_for_byte":                        keepsBytes,
 		"a_large_batch_keeps_its_order":                      keepsOrder,
 		"edits_find_their_row_through_the_ledger":            updates,
@@ -204,6 +205,15 @@ func missesGeneration(t *testing.T, crm CRM) {
 	target := crm.New()
 	c := begin(t, target)
 	c.Generation = 2
+	_, err := apply(t.Context(), target, batch(c, message(1, "one")), "x")
+	wantFailure(t, err, replicator.Transient, replicator.ReasonMoved)
+	wantMessages(t, crm)
+}
+
+func missesAttempt(t *testing.T, crm CRM) {
+	target := crm.New()
+	c := begin(t, target)
+	c.Attempt = "whoever else came to this position"
 	_, err := apply(t.Context(), target, batch(c, message(1, "one")), "x")
 	wantFailure(t, err, replicator.Transient, replicator.ReasonMoved)
 	wantMessages(t, crm)

@@ -26,7 +26,8 @@ func (t *Target) Recognise(_ context.Context, cursor replicator.Cursor, behind, 
 			case same && row.UserID == l.Record.UserID && row.Direction == l.Record.Direction:
 				return s.taken(t.source, cursor, ahead)
 			case !same && (row.UserID != l.Record.UserID || row.Direction != l.Record.Direction):
-				return &replicator.Failure{Class: replicator.Blocked, Reason: "target_rewound"}
+				s.rewound[t.source] = true
+				return rewound()
 			}
 		}
 	}
@@ -36,12 +37,7 @@ func (t *Target) Recognise(_ context.Context, cursor replicator.Cursor, behind, 
 // taken fails where all the records stand above the last ledgered row already.
 // The caller holds the lock.
 func (s *Server) taken(source string, cursor replicator.Cursor, ahead []replicator.Landmark) error {
-	last, position := int64(0), int64(0)
-	for p, id := range s.ledger {
-		if p.source == source && p.generation == cursor.Generation && p.position > position {
-			last, position = id, p.position
-		}
-	}
+	_, last := s.tail(source, cursor.Generation)
 	if last == 0 || len(ahead) == 0 {
 		return nil
 	}

@@ -24,6 +24,8 @@ type Server struct {
 	cursors map[string]replicator.Cursor
 	ledger  map[place]int64
 	dead    map[place]replicator.Item
+	// rewound remembers until a decision that the table gave out ids anew.
+	rewound map[string]bool
 	// zombies are transactions whose client is gone and which still hold the
 	// cursor's row lock: they end before the next compare-and-set.
 	zombies []func()
@@ -47,7 +49,7 @@ func NewServer(now func() time.Time) *Server {
 	if now == nil {
 		now = time.Now
 	}
-	return &Server{nextID: 1, cursors: map[string]replicator.Cursor{}, ledger: map[place]int64{}, dead: map[place]replicator.Item{}, now: now}
+	return &Server{nextID: 1, cursors: map[string]replicator.Cursor{}, ledger: map[place]int64{}, dead: map[place]replicator.Item{}, rewound: map[string]bool{}, now: now}
 }
 
 // Rows returns a copy of the CRM's table in id order.

@@ -146,11 +146,19 @@ func (t *Target) Apply(_ context.Context, p replicator.Prepared, attempt string)
 func (s *Server) transaction(source string, b replicator.Batch, attempt string) (replicator.Applied, error) {
 	applied := replicator.Applied{Missed: map[string]int{}}
 	c := s.cursors[source]
-	if !c.Known || c.Generation != b.From.Generation || c.Position != b.From.Position {
+	if !c.Known || c.Generation != b.From.Generation || c.Position != b.From.Position || c.Attempt != b.From.Attempt {
 		return applied, moved()
 	}
+	if s.rewound[source] {
+		return applied, rewound()
+	}
+	if end, _ := s.tail(source, b.From.Generation); end > b.From.Position {
+		return applied, ledgerAhead(end, b.From.Position)
+	}
 	rows, ledger, dead := slices.Clone(s.rows), maps.Clone(s.ledger), maps.Clone(s.dead)
-	row := 0
+	row, first := 0, s.nextID
+	places := map[place]int64{}
+	s.resolve(source, b)
 	for i, item := range b.Items {
 		at := place{source, b.From.Generation, item.Position}
 		if item.Op == replicator.OpInsert {
@@ -168,7 +176,7 @@ func (s *Server) transaction(source string, b replicator.Batch, attempt string) 
 		}
 		switch item.Op {
 		case replicator.OpInsert:
-			s.ledger[at] = s.insert(item.Record)
+			places[at] = s.insert(item.Record)
 		case replicator.OpUpdate, replicator.OpDelete:
 			s.change(item, place{source, b.From.Generation, item.MessagePosition}, applied)
 		case replicator.OpPark:
@@ -176,11 +184,25 @@ func (s *Server) transaction(source string, b replicator.Batch, attempt string) 
 		case replicator.OpPass:
 		}
 	}
+	if len(places) > 0 && s.reusedIDs(source, b.From.Generation, first, s.nextID-1) {
+		s.rows, s.dead = rows, dead
+		return applied, rewound()
+	}
+	maps.Copy(s.ledger, places)
 	c.Position, c.Anchors, c.SourceID, c.Attempt = b.To, b.Anchors, b.SourceID, attempt
 	c.AppliedTotal += int64(len(b.Items))
 	c.UpdatedAt = s.now()
 	s.cursors[source] = c
 	return applied, nil
+}
+
+// resolve closes the dead letters that the batch passes again.
+func (s *Server) resolve(source string, b replicator.Batch) {
+	for p := range s.dead {
+		if p.source == source && p.generation == b.From.Generation && p.position > b.From.Position && p.position <= b.To {
+			delete(s.dead, p)
+		}
+	}
 }
 
 func inserts(items []replicator.Item) (n int64) {
@@ -210,9 +232,7 @@ func (s *Server) change(item replicator.Item, at place, applied replicator.Appli
 		applied.Missed["not_in_ledger"]++
 		return
 	}
-	i := slices.IndexFunc(s.rows, func(r Row) bool {
-		return r.ID == id && (item.Was.UserID == "" || r.UserID == item.Was.UserID) && r.Direction == item.Was.Direction && r.CreatedAt.Equal(item.Was.CreatedAt)
-	})
+	i := s.guarded(id, item.Was)
 	if i < 0 {
 		applied.Missed["row_gone"]++
 		return
@@ -226,6 +246,14 @@ func (s *Server) change(item replicator.Item, at place, applied replicator.Appli
 	if item.Record.UserID != item.Was.UserID {
 		s.rows[i].UserID, s.rows[i].Username = item.Record.UserID, item.Record.Username
 	}
+}
+
+// guarded returns the index of the row that still is the one that was written,
+// or -1.
+func (s *Server) guarded(id int64, was mapping.Record) int {
+	return slices.IndexFunc(s.rows, func(r Row) bool {
+		return r.ID == id && (was.UserID == "" || r.UserID == was.UserID) && r.Direction == was.Direction && r.CreatedAt.Equal(was.CreatedAt)
+	})
 }
 
 func moved() *replicator.Failure {

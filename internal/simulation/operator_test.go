@@ -1,0 +1,184 @@
+package simulation_test
+
+import (
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"sidestream/internal/testkit/fake"
+	"sidestream/mapping"
+	"sidestream/replicator"
+)
+
+// resolve is the operator who looks at both loops and does what the reason's
+// hint says.
+func (h *history) resolve() {
+	for _, l := range h.loops {
+		s := l.State()
+		if s.Failure == nil || s.Failure.Class != replicator.Blocked {
+			continue
+		}
+		switch reason := s.Failure.Reason; reason {
+		case "source_rewound", "source_diverged", "source_replaced":
+			h.resume("because of " + reason)
+		case "target_cursor_behind", "target_rewound", "target_ahead", "ledger_ahead":
+			h.resume("because of " + reason)
+		case "target_cursor_lost", "cursor_undecided":
+			h.init()
+		default:
+			h.fail("%s is blocked, and nobody knows why: %s", l.name, s.Failure)
+		}
+	}
+}
+
+// look reads the cursor as the operator's commands do. Whoever decides for one
+// of two copies of a file stops the other host first.
+func (h *history) look() (now replicator.Cursor, end int64, ok bool) {
+	h.reunite()
+	now, err := h.operator.Load(h.Context())
+	if err == nil {
+		end, err = h.operator.LedgerEnd(h.Context())
+	}
+	if err != nil {
+		h.note("the operator sees nothing: %s", outcome(err))
+	}
+	return now, end, err == nil
+}
+
+// decide stores what the operator has decided about the cursor as he saw it.
+func (h *history) decide(action string, now, next replicator.Cursor) bool {
+	next.Known = true
+	next.Decision = action + h.token()
+	next.Attempt = next.Decision
+	err := h.operator.Decide(h.Context(), now, next)
+	h.note("the operator's cursor %s: position %d to %d, generation %d to %d: %s", action, now.Position, next.Position, now.Generation, next.Generation, outcome(err))
+	if err != nil {
+		h.count("decision missed the cursor")
+		return false
+	}
+	h.count("decision " + action)
+	if action != "resume" {
+		h.era++
+	}
+	if next.Generation != now.Generation && now.Known {
+		h.count("a new generation")
+	}
+	return true
+}
+
+// resume runs the real logic of `replicator cursor resume`, perhaps while the
+// loops go on.
+func (h *history) resume(why string) {
+	now, end, ok := h.look()
+	if !ok || !now.Known {
+		return
+	}
+	h.note("the operator resumes %s", why)
+	next, _, err := replicator.Resume(h.Context(), h.file, h.operator, h.mapper, now, end)
+	if err != nil {
+		h.note("cursor resume fails: %s", outcome(err))
+		return
+	}
+	if why != "after restoring the table" && rapid.IntRange(0, 3).Draw(h.T, "meanwhile") == 0 {
+		h.step(rapid.IntRange(0, 1).Draw(h.T, "loop"))
+	}
+	h.decide("resume", now, next)
+}
+
+// init is the operator who looks up the newest message that the CRM still
+// holds, and begins behind it.
+func (h *history) init() {
+	now, _, ok := h.look()
+	if !ok || now.Known {
+		return
+	}
+	at := h.newestHeld()
+	anchors, id, err := h.file.Anchors(h.Context(), at)
+	if err != nil {
+		h.fail("%v", err)
+	}
+	if h.decide("init", now, replicator.Cursor{Generation: 1, StartPosition: at, Position: at, Anchors: anchors, SourceID: id}) {
+		h.begun = max(h.begun, at)
+		h.forgetBehind(at)
+	}
+}
+
+// set is the operator who skips changes, or has them sent again.
+func (h *history) set() {
+	now, end, ok := h.look()
+	log := h.file.Log()
+	if !ok || !now.Known || rapid.IntRange(0, 2).Draw(h.T, "really") < 2 {
+		return
+	}
+	if _, err := h.file.Read(h.Context(), now, 0); err != nil {
+		return // about another file there is another decision
+	}
+	at := rapid.Int64Range(0, int64(len(log))).Draw(h.T, "at")
+	anchors, id, err := h.file.Anchors(h.Context(), at)
+	if err != nil {
+		h.fail("%v", err)
+	}
+	next := replicator.Cursor{Generation: now.Generation, StartPosition: min(now.StartPosition, at), Position: at, Anchors: anchors, SourceID: id, AppliedTotal: now.AppliedTotal}
+	if !h.decide("set", now, next) {
+		return
+	}
+	again := map[int]bool{}
+	for _, c := range log {
+		switch message := numberOf(c.MessageID); {
+		case c.Position > now.Position && c.Position <= at:
+			h.frozen[message] = true
+			h.absent[message] = h.absent[message] || c.Kind == mapping.KindMessage
+		case c.Position > at && c.Position <= max(now.Position, end) && c.Kind == mapping.KindMessage:
+			again[message] = true
+		}
+	}
+	for _, r := range h.crm.rows() {
+		if message := midOf(r); again[message] {
+			h.orphans[r.id] = message
+		}
+	}
+}
+
+// retry tries a dead letter again, perhaps one of an older look at the list,
+// perhaps after the CRM's table was changed so that it fits.
+func (h *history) retry() {
+	if len(h.listed) == 0 || rapid.Bool().Draw(h.T, "look again") {
+		h.listed = h.crm.letters()
+	}
+	if len(h.listed) == 0 {
+		return
+	}
+	letter := rapid.SampledFrom(h.listed).Draw(h.T, "letter")
+	wider := rapid.Bool().Draw(h.T, "the table takes it now")
+	h.crm.accept(wider)
+	defer h.crm.accept(false)
+	done, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {
+		change, history, err := h.file.Message(h.Context(), cursor, letter.Position)
+		if err != nil {
+			return replicator.Item{}, err
+		}
+		return replicator.Plan(h.mapper, cursor, change, history, nil), nil
+	})
+	if err != nil {
+		done += " " + outcome(err)
+	}
+	h.note("the operator tries the dead letter at %d of generation %d again: %s", letter.Position, letter.Generation, done)
+	h.count("dead letter retried: " + firstWord(done))
+	h.anywhere[numberOf(letter.MessageID)] = true
+}
+
+func firstWord(s string) string {
+	if i := slices.Index([]byte(s), ' '); i > 0 {
+		return s[:i]
+	}
+	if s == "" || s[0] == ' ' {
+		return "failed"
+	}
+	return s
+}
+
+// startOn starts a loop on a file.
+func (h *history) startOn(i int, file *fake.Source) {
+	h.start(i)
+	h.loops[i].inlet.Source = file
+}
