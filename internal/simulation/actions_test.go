@@ -48,6 +48,9 @@ func (h *history) actions() map[string]func(*rapid.T) {
 	if h.bubble {
 		all["run"] = func(*rapid.T) { h.runs() }
 	}
+	if _, ok := h.crm.(*server); ok {
+		all["a retry beside a transaction"] = func(*rapid.T) { h.retryBeside() }
+	}
 	return all
 }
 

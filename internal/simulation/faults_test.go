@@ -173,6 +173,7 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 	if f.name != commitLost {
 		w.abandon(&zombie{waits: f.waits, end: func() {
 			if f.name == zombieCommits {
+				_, _ = w.graveyard.Load(context.WithoutCancel(ctx))
 				_, err := w.graveyard.Apply(context.WithoutCancel(ctx), p, attempt)
 				w.note("the zombie of %s ends: %s", l.name, outcome(err))
 			}

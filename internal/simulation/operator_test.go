@@ -1,10 +1,13 @@
 package simulation_test
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	"pgregory.net/rapid"
 
+	"sidestream/internal/testkit"
 	"sidestream/internal/testkit/fake"
 	"sidestream/mapping"
 	"sidestream/replicator"
@@ -164,6 +167,67 @@ func (h *history) retry() {
 	}
 	h.note("the operator tries the dead letter at %d of generation %d again: %s", letter.Position, letter.Generation, done)
 	h.count("dead letter retried: " + firstWord(done))
+	h.anywhere[numberOf(letter.MessageID)] = true
+}
+
+// retryBeside tries a dead letter again while a loop's transaction, with an edit
+// of the same message, waits for the cursor's row that the retry holds.
+func (h *history) retryBeside() {
+	s, onServer := h.crm.(*server)
+	i := rapid.IntRange(0, 1).Draw(h.T, "loop")
+	if !onServer {
+		return
+	}
+	h.reunite()
+	h.calm(i)
+	c := h.message()
+	h.texts[h.ids], h.unmapped[h.ids] = fmt.Sprint(badText, " ", h.ids), false
+	c.Text, c.SenderID = new(h.texts[h.ids]), userOf(h.ids)
+	c.RecipientID, c.Direction = "1784", mapping.Inbound
+	if wayOf(h.ids) == "out" {
+		c.Direction, c.SenderID, c.RecipientID = mapping.Outbound, c.RecipientID, c.SenderID
+	}
+	h.append(h.file, c)
+	for range 12 {
+		h.step(i) // until it is parked
+	}
+	letters := h.crm.letters()
+	if len(letters) == 0 || letters[len(letters)-1].MessageID != c.MessageID {
+		return
+	}
+	letter := letters[len(letters)-1]
+	c.Kind, c.Version = mapping.KindEdit, rapid.Int64Range(1, 3).Draw(h.T, "version")
+	c.Text = new(h.editText(h.ids, c.Version))
+	h.append(h.file, c)
+	h.crm.accept(true)
+	defer h.crm.accept(false)
+	done := make(chan struct{})
+	var began bool
+	outcome, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {
+		change, history, err := h.file.Message(h.Context(), cursor, letter.Position)
+		if err != nil {
+			return replicator.Item{}, err
+		}
+		began = true
+		go func() {
+			defer close(done)
+			h.step(i)
+		}()
+		testkit.Eventually(s.tb, 5*time.Second, func() bool {
+			select {
+			case <-done:
+				return true
+			default:
+				return s.waiting()
+			}
+		}, "the loop's transaction waits or is over")
+		return replicator.Plan(h.mapper, cursor, change, history, nil), nil
+	})
+	if began {
+		<-done
+		h.count("dead letter retried beside a transaction")
+	}
+	h.note("the operator tries the dead letter at %d again, beside %s: %s %v", letter.Position, h.loops[i].name, outcome, err)
 	h.anywhere[numberOf(letter.MessageID)] = true
 }
 
