@@ -17,7 +17,6 @@ import (
 
 	"sidestream/internal/mysql"
 	"sidestream/internal/sqlite"
-	"sidestream/internal/testkit"
 	"sidestream/internal/testkit/galera"
 	"sidestream/internal/testkit/mariadb"
 	"sidestream/mapping"
@@ -94,7 +93,7 @@ func join(t *testing.T, path string, db mariadb.DB, addresses []string) *member 
 	wakeups := make(chan struct{})
 	m.loop, err = replicator.New(replicator.Options{
 		Source: source, Target: m.target, Mapper: mapper, Wakeups: wakeups, BatchRows: 50, MaxBackoff: 200 * time.Millisecond,
-		IdleReload: time.Second, Registerer: m.registry, Logger: testkit.Logger(t),
+		IdleReload: time.Second, Registerer: m.registry,
 	})
 	if err != nil {
 		t.Fatal(err)
