@@ -24,6 +24,13 @@ type Point struct {
 	Program Program
 }
 
+// RowsRead lies before a transaction, CommitAnswered and LoopEnd behind it.
+const (
+	RowsRead       = "rows read"
+	CommitAnswered = "COMMIT answered"
+	LoopEnd        = "loop end"
+)
+
 // Points returns all points, in the order in which a message passes them.
 func Points() []Point {
 	return []Point{
@@ -41,7 +48,7 @@ func Points() []Point {
 		{hook.Answered, Writer},
 
 		// Changes are read and the read transaction is closed.
-		{"rows read", Replicator},
+		{RowsRead, Replicator},
 		{hook.CompareAndSetSent, Replicator},
 		{hook.RecordsSent, Replicator},
 		{hook.LedgerSent, Replicator},
@@ -49,9 +56,9 @@ func Points() []Point {
 		{hook.EditsSent, Replicator},
 		{hook.CommitSent, Replicator},
 		// The server has said that it is committed; the loop does not know yet.
-		{"COMMIT answered", Replicator},
+		{CommitAnswered, Replicator},
 		// The loop has taken it over.
-		{"loop end", Replicator},
+		{LoopEnd, Replicator},
 	}
 }
 
@@ -71,9 +78,9 @@ func edits() []edit {
 		{"internal/store/store.go", "\tselect {\n\tcase <-r.done:\n", "\t" + call("queued") + "\n\tselect {\n\tcase <-r.done:\n"},
 		{"internal/store/writer.go", "\tif t.inserted > 0 {\n\t\tw.bell.ring()\n", "\t" + call("committed") + "\n\tif t.inserted > 0 {\n\t\tw.bell.ring()\n\t\t" + call("doorbell") + "\n"},
 		{"internal/app/writer/run.go", "\tserver := &http.Server{\n", "\tserver := &http.Server{\n\t\tConnState: failpoint.State,\n"},
-		{"replicator/queue.go", "\tq := queue{from: from.Position, until", "\tif len(chunk.Changes) > 0 {\n\t\t" + call("rows read") + "\n\t}\n\tq := queue{from: from.Position, until"},
+		{"replicator/queue.go", "\tq := queue{from: from.Position, until", "\tif len(chunk.Changes) > 0 {\n\t\t" + call(RowsRead) + "\n\t}\n\tq := queue{from: from.Position, until"},
 		{"internal/mysql/session.go", "\tcfg.InterpolateParams = true\n", "\tcfg.InterpolateParams = true\n\tcfg.DialFunc = failpoint.Dial\n"},
-		{"internal/mysql/apply.go", "\t_, err := s.exec(ctx, \"COMMIT\")\n\tif err == nil {\n", "\t_, err := s.exec(ctx, \"COMMIT\")\n\tif err == nil {\n\t\t" + call("COMMIT answered") + "\n"},
-		{"replicator/replicator.go", "\t\tprogress, err := r.Step(work)\n", "\t\tprogress, err := r.Step(work)\n\t\tif progress && err == nil {\n\t\t\t" + call("loop end") + "\n\t\t}\n"},
+		{"internal/mysql/apply.go", "\t_, err := s.exec(ctx, \"COMMIT\")\n\tif err == nil {\n", "\t_, err := s.exec(ctx, \"COMMIT\")\n\tif err == nil {\n\t\t" + call(CommitAnswered) + "\n"},
+		{"replicator/replicator.go", "\t\tprogress, err := r.Step(work)\n", "\t\tprogress, err := r.Step(work)\n\t\tif progress && err == nil {\n\t\t\t" + call(LoopEnd) + "\n\t\t}\n"},
 	}
 }

@@ -1,6 +1,6 @@
 // Package hook is what package failpoint compiles into a program: at the n-th
-// passage of one named point the process ends itself by SIGKILL, as a power cut
-// or the kernel's memory killer would. Nothing in the tree imports it.
+// passage of one named point the process ends itself by SIGKILL, as the
+// kernel's memory killer would. No program in the tree imports it.
 package hook
 
 import (
