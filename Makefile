@@ -21,7 +21,7 @@ STATIC_TAGS := sqlite_omit_load_extension,netgo,osusergo
 with = $(sort $(foreach f,$(shell git grep --untracked -lE '^func $(1)' -- '*_test.go'),./$(dir $(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core show-changes show-faults check
+.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core show-changes show-faults show-chaos check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,10 +83,16 @@ show-faults: ## run what docs/GUARANTEES.md names, and print each row with its r
 	{ go test -count=1 -v -timeout 40m -p 1 -run '^($(FAULTS))$$' $(FAULT_PACKAGES); \
 	go test -count=1 -v -timeout 20m -run 'TestShowCore' ./internal/e2e; \
 	SIDESTREAM_CUTS=10000 go test -count=1 -v -timeout 40m -run 'TestShowCuts' ./internal/e2e; \
-	go test -count=1 -v -timeout 20m -run 'TestShowOutage' ./internal/e2e; \
+	go test -count=1 -v -timeout 20m -run 'TestShowOutage|TestShowCrashMatrix|TestShowGalera' ./internal/e2e; \
 	go test -tags planted -count=1 -v -timeout 30m -run 'TestShowPlanted' ./internal/planted; } \
 		2>&1 | tee "$$results" | awk -f internal/e2e/numbers.awk; \
 	awk -f internal/e2e/faults.awk "$$results" docs/GUARANTEES.md
+
+# One line per machine of the storm.
+show-chaos: ## prove it by storm: kills at every point, and a cluster whose nodes go away
+	SIDESTREAM_CRASHES=20 go test -count=1 -v -timeout 30m -run '^TestShowCrashMatrix$$' ./internal/e2e
+	go test -tags planted -count=1 -v -timeout 30m -run '^TestShowCrashBugs$$' ./internal/e2e
+	SIDESTREAM_GALERA_KILLS=20 go test -count=1 -v -timeout 40m -run '^TestShowGalera$$' ./internal/e2e
 
 check: ## everything that CI runs
 	./.ci/run

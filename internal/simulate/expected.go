@@ -114,6 +114,39 @@ func (e *Expected) Rows() []Row {
 	return rows
 }
 
+// MessageID names a message: ids are an account's own.
+type MessageID struct{ AccountID, ID string }
+
+// RowsOf returns the rows of messages in the order in which they were stored:
+// where deliveries run side by side, only the receiver knows it. Messages that
+// are not named come last. strangers is how many were named and never
+// acknowledged.
+func (e *Expected) RowsOf(stored []MessageID) (rows []Row, strangers int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	named := make(map[key]bool, len(stored))
+	take := func(k key) {
+		if row, ok := e.row(e.messages[k]); ok {
+			rows = append(rows, row)
+		}
+	}
+	for _, id := range stored {
+		k := key{id.AccountID, id.ID}
+		if s := e.messages[k]; s == nil || s.message.Kind == "" {
+			strangers++
+			continue
+		}
+		named[k] = true
+		take(k)
+	}
+	for _, k := range e.order {
+		if !named[k] {
+			take(k)
+		}
+	}
+	return rows, strangers
+}
+
 func (e *Expected) row(s *state) (Row, bool) {
 	row := Row{UserID: s.message.UserID, Direction: "in", CreatedAt: s.message.Timestamp / 1000}
 	if s.message.Outbound {

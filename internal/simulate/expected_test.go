@@ -80,6 +80,24 @@ func TestExpected_Rows(t *testing.T) {
 
 // TestExpected_agrees_with_mapping holds two readings of one specification
 // against each other: this package's and the replicator's.
+func TestExpected_RowsOf(t *testing.T) {
+	e := simulate.NewExpected(simulate.Rules{})
+	for _, id := range []string{"m1", "m2", "m3"} {
+		e.Acknowledged(say(simulate.Sent{Kind: simulate.KindMessage, MessageID: id, Text: id}))
+	}
+	e.Acknowledged(say(simulate.Sent{Kind: simulate.KindEdit, MessageID: "m4", Text: "early", Version: 1}))
+	rows, strangers := e.RowsOf([]simulate.MessageID{
+		{AccountID: "a", ID: "m3"}, {AccountID: "a", ID: "m1"}, {AccountID: "a", ID: "m4"}, {AccountID: "b", ID: "m2"},
+	})
+	var got []string
+	for _, row := range rows {
+		got = append(got, row.Message)
+	}
+	if diff := cmp.Diff([]string{"m3", "m1", "m2"}, got); diff != "" || strangers != 2 {
+		t.Errorf("%d strangers, want 2; rows (-want +got):\n%s", strangers, diff)
+	}
+}
+
 func TestExpected_agrees_with_mapping(t *testing.T) {
 	for name, rules := range map[string]simulate.Rules{"redact": {}, "delete": {DeleteUnsent: true}, "inbound": {Only: "in"}} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,9 @@
 package testkit
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -23,7 +26,8 @@ var builds struct {
 }
 
 type build struct {
-	once sync.Once
+	prepare, once sync.Once
+
 	dir  string
 	path string
 	err  error
@@ -37,11 +41,46 @@ type build struct {
 func BuildBinary(tb testing.TB, pkg string, tags ...string) string {
 	tb.Helper()
 	id := pkg + " " + strings.Join(tags, ",")
+	return buildFor(tb, id).run(tb, id, pkg, "-tags", strings.Join(tags, ","))
+}
+
+// BuildOverlay is BuildBinary with files of the module replaced by other texts,
+// by their path inside the module: the tree is not touched.
+func BuildOverlay(tb testing.TB, pkg string, files map[string]string) string {
+	tb.Helper()
+	id := fmt.Sprintf("%s %x", pkg, sha256.Sum256(fmt.Append(nil, files))) // maps print in order
 	b := buildFor(tb, id)
+	overlay := filepath.Join(b.dir, "overlay.json")
+	b.prepare.Do(func() { b.err = writeOverlay(b.dir, overlay, ModuleRoot(tb), files) })
+	if b.err != nil {
+		tb.Fatalf("overlay of %s: %v", pkg, b.err)
+	}
+	return b.run(tb, pkg+" with an overlay", pkg, "-overlay", overlay)
+}
+
+// writeOverlay writes the files and what go build is told about them.
+func writeOverlay(dir, overlay, root string, files map[string]string) error {
+	replaced := map[string]string{}
+	for file, text := range files {
+		changed := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(changed, []byte(text), 0o600); err != nil {
+			return err
+		}
+		replaced[filepath.Join(root, file)] = changed
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replaced})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(overlay, text, 0o600)
+}
+
+func (b *build) run(tb testing.TB, id, pkg string, flags ...string) string {
+	tb.Helper()
 	b.once.Do(func() {
 		b.path = filepath.Join(b.dir, path.Base(filepath.ToSlash(pkg)))
-		cmd := exec.Command("go", "build", "-o", b.path, "-tags", strings.Join(tags, ","), pkg) //nolint:noctx // the build serves later tests too
-		cmd.Dir = moduleRoot(tb)
+		cmd := exec.Command("go", append(append([]string{"build", "-o", b.path}, flags...), pkg)...) //nolint:noctx // the build serves later tests too
+		cmd.Dir = ModuleRoot(tb)
 		b.out, b.err = cmd.CombinedOutput()
 	})
 	if b.err != nil {
@@ -79,8 +118,8 @@ func buildFor(tb testing.TB, id string) *build {
 	return b
 }
 
-// moduleRoot walks up from the test's directory to the one with go.mod.
-func moduleRoot(tb testing.TB) string {
+// ModuleRoot walks up from the test's directory to the one with go.mod.
+func ModuleRoot(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.Getwd()
 	if err != nil {

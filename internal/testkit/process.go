@@ -154,6 +154,20 @@ func (p *Process) Wait(tb testing.TB, timeout time.Duration) int {
 	}
 }
 
+// KilledBy returns the signal that ended the process, or 0 where it still runs
+// or ended by itself.
+func (p *Process) KilledBy() syscall.Signal {
+	select {
+	case <-p.done:
+	default:
+		return 0
+	}
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return status.Signal()
+	}
+	return 0
+}
+
 // WantExit waits for the end and fails the test unless the exit code is code.
 func (p *Process) WantExit(tb testing.TB, timeout time.Duration, code int) {
 	tb.Helper()
