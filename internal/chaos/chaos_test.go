@@ -50,6 +50,7 @@ func (s *storm) report() {
 	fmt.Fprintf(out, "seed %d, %.0fs: %s\n", s.seed, time.Since(s.began).Seconds(), s.findings.sums())
 	if len(s.findings.n) > 0 {
 		s.Errorf("seed %d: the CRM or a file differs from what was acknowledged", s.seed)
+		s.keep()
 	}
 	if none := s.counts.absent(); len(none) > 0 {
 		names := make([]string, len(none))

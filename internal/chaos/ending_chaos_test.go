@@ -37,9 +37,13 @@ func (s *storm) end() {
 		}
 	}
 	s.say("the faults have stopped, everything is acknowledged")
-	s.drain("drained")
+	if !s.drain("drained") {
+		return // what is missing then is no news
+	}
 	s.letters()
-	s.drain("drained again")
+	if !s.drain("drained again") {
+		return
+	}
 	// The writer truncates the WAL as soon as no reader is in the way.
 	for _, site := range s.sites {
 		err := s.eventually(10*time.Second, func() error { return gone(site.dir, site.forbidden()) })
@@ -56,17 +60,26 @@ func (s *storm) end() {
 	}
 	s.searchTables()
 	s.searchLogs()
-	reconcile(s.found(), &s.findings)
+	w := s.found()
+	messages := 0
+	for _, c := range w.talks {
+		messages += len(c.messages)
+	}
+	s.say("acknowledged messages %d, rows in the CRM %d, of strangers %d (in doubt %d)", messages, len(w.rows), s.counts.of(strangerRows), len(w.strangers)-s.counts.of(strangerRows))
+	reconcile(w, &s.findings)
 	s.names()
 }
 
-func (s *storm) drain(what string) {
+// drain waits until everything is applied.
+func (s *storm) drain(what string) bool {
 	for _, site := range s.sites {
 		if err := s.eventually(30*time.Second, func() error { return site.drained(s.T, 0) }); err != nil {
 			s.findings.add(missing, "not drained: %v; %s", err, lastLine(site.slots[0].process.Stderr()))
+			return false
 		}
 	}
 	s.say("%s", what)
+	return true
 }
 
 // letters takes away what the CRM had refused messages for, and has them tried

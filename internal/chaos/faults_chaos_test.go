@@ -16,6 +16,7 @@ import (
 // counts it where it has really happened.
 func (s *storm) strike(f fault) {
 	site := s.sites[f.source]
+	s.history = append(s.history, fmt.Sprintf("%7.3fs  %s, source %d, slot %d, %v, choice %d", time.Since(s.began).Seconds(), f.kind, f.source, f.slot, f.length, f.choice))
 	switch f.kind {
 	case replicatorKilled, replicatorTerminated, replicatorFrozen:
 		s.replicator(site, f)

@@ -51,6 +51,8 @@ type storm struct {
 
 	counts   counts
 	findings findings
+	// history has a line per fault, as it came.
+	history []string
 
 	// ends are what is still to be done to end faults, in order of time.
 	ends []pending
@@ -115,6 +117,26 @@ func (s *storm) run() {
 		}
 	}
 	s.until(s.began.Add(s.duration))
+	s.makeUp()
+}
+
+// makeUp gives another turn to what could not happen when its turn came: COMMIT's
+// answer cannot be swallowed while the server is frozen.
+func (s *storm) makeUp() {
+	const turns, length = 3, 1500 * time.Millisecond
+	random := rand.New(rand.NewPCG(s.seed, 0xa6a1))
+	for range turns {
+		for _, k := range s.counts.absent() {
+			if _, fault := planned()[k]; !fault {
+				continue
+			}
+			s.calm()
+			s.crmUp()
+			s.strike(fault{kind: k, source: random.IntN(sources), length: length, choice: random.Uint64()})
+			s.until(time.Now().Add(length + length/5))
+			s.watch()
+		}
+	}
 }
 
 // begin starts the traffic.
