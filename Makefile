@@ -124,3 +124,16 @@ container-test: ## run both programs in containers (needs a Docker engine)
 show-sidecar: ## show what holds in containers, with the numbers
 	$(CONTAINER_TEST) ./internal/containertest
 	cd deploy/test && go test -count=1 -v ./...
+
+# A storm: which faults, and for how long.
+SEED ?= 1
+DURATION ?= 120s
+CHAOS := go test -tags chaos -count=1 -v -timeout 0 -run '^TestChaos$$' ./internal/chaos
+
+.PHONY: chaos show-chaos
+
+chaos: ## everything breaks at random for DURATION, by SEED; then every message is looked for
+	SIDESTREAM_CHAOS_SEED=$(SEED) SIDESTREAM_CHAOS_DURATION=$(DURATION) $(CHAOS)
+
+show-chaos: ## show what storms, failpoints, simulation and a cluster prove, with the numbers
+	for seed in 1 2 3 4 5 6 7 8 9 10; do SIDESTREAM_CHAOS_SEED=$$seed SIDESTREAM_CHAOS_DURATION=60s $(CHAOS) || exit 1; done

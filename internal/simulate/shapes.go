@@ -103,7 +103,7 @@ func (g *Generator) message(p person, shape Shape) event {
 	if shape == ShapePostback {
 		key = "postback"
 	}
-	return event{sent: sent, item: g.item(p, sent, key, body)}
+	return event{sent: sent, item: item(sent, key, body)}
 }
 
 // compose makes up the content of a message.
@@ -179,8 +179,8 @@ func (g *Generator) compose(p person, shape Shape) (Sent, object) {
 }
 
 // item puts a body between its two parties.
-func (g *Generator) item(p person, sent Sent, key string, body object) object {
-	from, to := p.id, g.opts.AccountID
+func item(sent Sent, key string, body object) object {
+	from, to := sent.UserID, sent.AccountID
 	if sent.Outbound {
 		from, to = to, from
 	}
@@ -235,24 +235,24 @@ func (g *Generator) about(shape Shape) (event, bool) {
 		return ev, true
 	case ShapeUnsend:
 		g.forget(m)
-		return g.unsend(m.person, m.sent), true
+		return g.unsend(m.sent), true
 	default:
 		m.versions++
-		return g.edit(m.person, m.sent, m.versions), true
+		return g.edit(m.sent, m.versions), true
 	}
 }
 
 // ahead makes up a message, holds it back and returns what is about it.
 func (g *Generator) ahead(p person, shape Shape) event {
 	sent, body := g.compose(p, ShapeText)
-	g.held = append(g.held, event{sent: sent, item: g.item(p, sent, "message", body)})
+	g.held = append(g.held, event{sent: sent, item: item(sent, "message", body)})
 	if shape == ShapeEarlyUnsend {
-		return g.unsend(p, sent)
+		return g.unsend(sent)
 	}
-	return g.edit(p, sent, 1)
+	return g.edit(sent, 1)
 }
 
-func (g *Generator) edit(p person, of Sent, version int) event {
+func (g *Generator) edit(of Sent, version int) event {
 	g.number++
 	sent := of
 	sent.Kind, sent.Version, sent.Timestamp, sent.Attachments = KindEdit, version, g.tick(), nil
@@ -261,17 +261,17 @@ func (g *Generator) edit(p person, of Sent, version int) event {
 	if g.rng.IntN(2) == 0 {
 		body["num_edit"] = strconv.Itoa(version) // The documentation shows both.
 	}
-	return event{sent: sent, item: g.item(p, sent, "message_edit", body)}
+	return event{sent: sent, item: item(sent, "message_edit", body)}
 }
 
-func (g *Generator) unsend(p person, of Sent) event {
+func (g *Generator) unsend(of Sent) event {
 	sent := of
 	sent.Kind, sent.Timestamp, sent.Text, sent.Attachments = KindUnsend, g.tick(), "", nil
 	body := object{"mid": of.MessageID, "is_deleted": true}
 	if of.Outbound {
 		body["is_echo"] = true
 	}
-	return event{sent: sent, item: g.item(p, sent, "message", body)}
+	return event{sent: sent, item: item(sent, "message", body)}
 }
 
 // aside makes up an event that is not a message.
@@ -279,26 +279,26 @@ func (g *Generator) aside(p person, shape Shape) event {
 	sent := Sent{Kind: KindCounted, AccountID: g.opts.AccountID, UserID: p.id, Timestamp: g.tick()}
 	target := "aWdfZAG1faXRlbQZDZD"
 	if m := g.earlier(func(*remembered) bool { return true }); m != nil {
-		p, sent.UserID, target = m.person, m.person.id, m.sent.MessageID
+		sent.UserID, target = m.person.id, m.sent.MessageID
 	}
 	switch shape {
 	case ShapeEmptyEdit:
-		return event{sent: sent, item: g.item(p, sent, "message_edit", object{"mid": target, "num_edit": 0})}
+		return event{sent: sent, item: item(sent, "message_edit", object{"mid": target, "num_edit": 0})}
 	case ShapeRead:
-		return event{sent: sent, item: g.item(p, sent, "read", object{"mid": target})}
+		return event{sent: sent, item: item(sent, "read", object{"mid": target})}
 	case ShapeReferral:
-		return event{sent: sent, item: g.item(p, sent, "referral", object{"ref": "campaign", "source": "ig.me link", "type": "OPEN_THREAD"})}
+		return event{sent: sent, item: item(sent, "referral", object{"ref": "campaign", "source": "ig.me link", "type": "OPEN_THREAD"})}
 	case ShapeOptin:
-		return event{sent: sent, item: g.item(p, sent, "optin", object{"type": "notification_messages", "ref": "r"})}
+		return event{sent: sent, item: item(sent, "optin", object{"type": "notification_messages", "ref": "r"})}
 	case ShapeUnknown:
 		sent.Kind = KindUndecoded
-		return event{sent: sent, item: g.item(p, sent, "hologram", object{"waves": 3})}
+		return event{sent: sent, item: item(sent, "hologram", object{"waves": 3})}
 	default:
 		reaction := object{"mid": target, "action": "react", "reaction": "love", "emoji": "\u2764\uFE0F"}
 		if g.rng.IntN(3) == 0 {
 			reaction = object{"mid": target, "action": "unreact"}
 		}
-		return event{sent: sent, item: g.item(p, sent, "reaction", reaction)}
+		return event{sent: sent, item: item(sent, "reaction", reaction)}
 	}
 }
 

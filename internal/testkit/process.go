@@ -29,12 +29,16 @@ type ProcessOptions struct {
 	// Credential is the user that the program runs as. It takes root. Defaults
 	// to the test's.
 	Credential *syscall.Credential
+	// Quiet keeps the output out of a failed test's log: for tests that start
+	// hundreds of programs and know which one matters.
+	Quiet bool
 }
 
 // Process is a program under test. Its methods are safe for concurrent use.
 type Process struct {
 	cmd    *exec.Cmd
 	guard  *Guard
+	quiet  bool
 	stdout buffer
 	stderr buffer
 	done   chan struct{}
@@ -51,7 +55,7 @@ func StartProcess(tb testing.TB, opts ProcessOptions) *Process {
 	}
 	// The process ends by signals that the test sends, not by a context.
 	cmd := exec.Command(opts.Path, opts.Args...) //nolint:noctx // see above
-	p := &Process{cmd: cmd, guard: guard, done: make(chan struct{})}
+	p := &Process{cmd: cmd, guard: guard, quiet: opts.Quiet, done: make(chan struct{})}
 	cmd.Dir = opts.Dir
 	cmd.Env = append(inheritedEnv(), opts.Env...)
 	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
@@ -91,7 +95,7 @@ func (p *Process) end(tb testing.TB) {
 	if err := p.guard.Close(); err != nil {
 		tb.Errorf("%v", err)
 	}
-	if tb.Failed() {
+	if tb.Failed() && !p.quiet {
 		tb.Logf("%s: exit code %d, last lines of stderr:\n%s", p.cmd.Path, p.cmd.ProcessState.ExitCode(), tail(p.stderr.String()))
 	}
 }
