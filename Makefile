@@ -103,7 +103,7 @@ $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
 # that provides them; it is run where one is missing.
 CONTAINER_TEST := go test -tags container -count=1 -timeout 90m -parallel 3 -v
 
-.PHONY: images container-test show-sidecar
+.PHONY: images manifest-test container-test show-sidecar
 
 images: ## build the images of writer, replicator and demo
 	@set -e; for target in writer replicator demo; do \
@@ -111,10 +111,11 @@ images: ## build the images of writer, replicator and demo
 			--build-arg REVISION=$$(git rev-parse HEAD) $(if $(GOPROXY),--build-arg GOPROXY=$(GOPROXY)) .; \
 	done
 
+manifest-test: ## read the Kubernetes manifest and the compose file strictly
+	cd deploy/test && go vet ./... && go test -count=1 -v ./...
+
 container-test: ## run both programs in containers (needs a Docker engine)
 	$(CONTAINER_TEST) -skip '^TestShow' ./internal/containertest
-	cd deploy/test && go test -count=1 ./...
 
-show-sidecar: ## show what holds in containers, with the numbers
+show-sidecar: manifest-test ## show what holds in containers, with the numbers
 	$(CONTAINER_TEST) ./internal/containertest
-	cd deploy/test && go test -count=1 -v ./...

@@ -26,10 +26,14 @@ const (
 	prometheusImage = "prom/prometheus:latest"
 )
 
-// imageVersion is what the images under test call themselves.
+// imageVersion is what the programs under test call themselves: always the same,
+// so that what was built once is found in the builder's cache.
 const imageVersion = "container-test"
 
-func imageOf(target string) string { return "sidestream/" + target + ":" + imageVersion }
+// imageTag is the run's own: another run may build from other sources.
+func imageTag() string { return imageVersion + "-" + runID() }
+
+func imageOf(target string) string { return "sidestream/" + target + ":" + imageTag() }
 
 // baseImages runs the script in SIDESTREAM_BASE_IMAGES where an image is missing.
 func baseImages(ctx context.Context) error {
@@ -89,11 +93,14 @@ func image(tb testing.TB, target string) string {
 	return imageOf(target)
 }
 
-// buildImage builds with modules from this machine's own cache: no container
+// buildImage builds a target, or what no target gives, with modules from this machine's own cache: no container
 // registry's or proxy's certificate has to be inside of the builder.
 func buildImage(tb testing.TB, target, tag string) error {
 	tb.Helper()
-	args := []string{"build", "--target", target, "--tag", tag, "--build-arg", "VERSION=" + imageVersion}
+	args := []string{"build", "--tag", tag, "--label", label(), "--build-arg", "VERSION=" + imageVersion}
+	if target != "" {
+		args = append(args, "--target", target)
+	}
 	args = append(args, modules(tb)...)
 	command := exec.CommandContext(tb.Context(), "docker", append(args, top)...)
 	var output bytes.Buffer

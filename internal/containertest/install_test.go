@@ -4,6 +4,8 @@ package containertest
 
 import (
 	"errors"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,7 +32,7 @@ func TestInstall_docker_run(t *testing.T) {
 	})
 	names := strings.NewReplacer(
 		"docker volume create", "docker volume create --label "+label(), "docker run", "docker run --label "+label(),
-		"sidestream-data", volume, "sidestream-writer", writer, "sidestream-replicator", replicator, ":devel", ":"+imageVersion,
+		"sidestream-data", volume, "sidestream-writer", writer, "sidestream-replicator", replicator, ":devel", ":"+imageTag(),
 		"127.0.0.1:8080", "127.0.0.1:"+strconv.Itoa(w.webhook), "from the App Dashboard", appSecret,
 		"192.0.2.10:3306", server.inspect(t, "{{.NetworkSettings.IPAddress}}")+":3306",
 		"PASSWORD=secret", "PASSWORD="+crmPassword, "DATABASE=crm", "DATABASE="+w.database,
@@ -63,22 +65,18 @@ func TestInstall_docker_run(t *testing.T) {
 	}
 }
 
-// TestInstall_systemd runs the commands of docs/INSTALL.md as root of a fresh
-// Debian, with the programs out of the images and a stand-in for systemctl.
-func TestInstall_systemd(t *testing.T) {
+// TestInstall_binary_and_systemd runs the commands of docs/INSTALL.md: those that
+// build the programs in a copy of the repository, those that install them as root
+// of a fresh Debian, with a stand-in for systemctl.
+func TestInstall_binary_and_systemd(t *testing.T) {
 	const debian = "debian:bookworm-slim"
+	built := builtByHand(t)
 	server := startCRM(t)
 	w := newWorld(t, server)
 	// A volume, because the container's own filesystem is none for SQLite's WAL.
 	host := startContainer(t, "host", debian, []string{"--network", w.network, "--volume", w.volume + ":/var/lib/sidestream"}, []string{"sleep", "infinity"})
-	host.exec(t, "mkdir", "/root/sidestream", "/root/sidestream/bin", "/root/sidestream/deploy")
-	for _, program := range []string{"writer", "replicator"} {
-		file := filepath.Join(t.TempDir(), program)
-		id := docker(t, "create", "--label", label(), image(t, program))
-		docker(t, "cp", id+":/usr/local/bin/"+program, file)
-		docker(t, "rm", id)
-		docker(t, "cp", file, host.name+":/root/sidestream/bin/"+program)
-	}
+	host.exec(t, "mkdir", "-p", "/root/sidestream/deploy")
+	docker(t, "cp", built, host.name+":/root/sidestream/bin")
 	docker(t, "cp", filepath.Join(top, "deploy/systemd"), host.name+":/root/sidestream/deploy/systemd")
 	docker(t, "cp", "testdata/systemctl", host.name+":/usr/local/bin/systemctl")
 
@@ -118,4 +116,29 @@ func TestInstall_systemd(t *testing.T) {
 	if want := "sidestream 750 /var/lib/sidestream\nsidestream 640 /var/lib/sidestream/messages.db\nroot 600 /etc/sidestream/crm_password"; owner != want {
 		t.Errorf("the files belong to\n%s\nwant\n%s", owner, want)
 	}
+}
+
+// builtByHand builds the programs as the page says and returns their directory.
+func builtByHand(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"cmd", "internal", "mapping", "replicator", "watcher", "go.mod", "go.sum", "Makefile"} {
+		if out, err := exec.CommandContext(t.Context(), "cp", "-R", filepath.Join(top, name), dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	for _, block := range commands(t, "INSTALL.md", "Binary") {
+		out, err := shell(t.Context(), dir, nil, block)
+		if err != nil || !strings.Contains(out, "\nwriter devel\nreplicator devel\n") {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+	}
+	for _, program := range []string{"writer", "replicator"} {
+		binary, err := os.ReadFile(filepath.Join(dir, "bin", program))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantStatic(t, binary)
+	}
+	return filepath.Join(dir, "bin")
 }

@@ -3,7 +3,9 @@
 package compose
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +53,20 @@ func TestCompose_stops_the_writer_first_and_the_crm_last(t *testing.T) {
 	}
 	if len(project.Services["mariadb"].DependsOn) > 0 {
 		t.Error("the CRM waits for something")
+	}
+}
+
+// The images of writer and replicator bring their health checks along.
+func TestCompose_every_service_has_a_health_check(t *testing.T) {
+	dockerfile, err := os.ReadFile("../../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range load(t).Services {
+		inImage := s.Build != nil && strings.Contains(string(dockerfile), `CMD ["/usr/local/bin/`+s.Build.Target+`", "healthcheck"]`)
+		if inImage == (s.HealthCheck != nil) {
+			t.Errorf("%s has a health check in the image: %v, in the file: %v", name, inImage, s.HealthCheck != nil)
+		}
 	}
 }
 
