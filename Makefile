@@ -101,7 +101,7 @@ $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
 
 # Where base images cannot be pulled, SIDESTREAM_BASE_IMAGES may name a script
 # that provides them; it is run where one is missing.
-CONTAINER_TEST := go test -tags container -count=1 -timeout 90m -parallel 3 -v
+CONTAINER_TEST := go test -tags container -count=1 -timeout 45m -parallel 3 -v
 
 .PHONY: images manifest-test container-test show-sidecar
 
@@ -112,10 +112,10 @@ images: ## build the images of writer, replicator and demo
 	done
 
 manifest-test: ## read the Kubernetes manifest and the compose file strictly
-	cd deploy/test && go vet ./... && go test -count=1 -v ./...
+	cd deploy/test && go vet ./... && go test -count=1 ./...
 
 container-test: ## run both programs in containers (needs a Docker engine)
 	$(CONTAINER_TEST) -skip '^TestShow' ./internal/containertest
 
-show-sidecar: manifest-test ## show what holds in containers, with the numbers
-	$(CONTAINER_TEST) ./internal/containertest
+show-sidecar: ## show what holds in containers, with the numbers
+	@{ $(CONTAINER_TEST) ./internal/containertest; cd deploy/test && go test -count=1 -v ./...; } 2>&1 | awk -f internal/containertest/proven.awk

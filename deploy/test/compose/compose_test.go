@@ -33,7 +33,7 @@ func TestCompose_both_programs_are_hardened_and_one_user(t *testing.T) {
 		if s.User != "65532:65532" || !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) {
 			t.Errorf("%s: user %s, read-only %v, dropped %v, options %v", name, s.User, s.ReadOnly, s.CapDrop, s.SecurityOpt)
 		}
-		if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) <= 10*time.Second {
+		if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) <= 20*time.Second {
 			t.Errorf("%s has %v to stop", name, s.StopGracePeriod)
 		}
 		if !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
