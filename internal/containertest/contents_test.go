@@ -161,9 +161,9 @@ func wantHealthcheck(t *testing.T, config imageConfig, target string) {
 	}
 }
 
-// TestImages_are_reproducible builds both programs a second time, from sources
-// in another directory and without anything cached.
-func TestImages_are_reproducible(t *testing.T) {
+// TestShowImages_are_reproducible builds both programs a second time, from
+// sources in another directory and without anything cached, which takes minutes.
+func TestShowImages_are_reproducible(t *testing.T) {
 	programs := []string{"writer", "replicator"}
 	var first []string
 	for _, program := range programs {

@@ -21,8 +21,7 @@ type panel struct {
 }
 
 // wantDashboard asks the running Prometheus what every panel of Grafana's
-// dashboard asks it: each question must be understood, and what the first row
-// shows must be there.
+// dashboard asks it: each must have an answer. A rate needs two scrapes.
 func (i *installation) wantDashboard(t *testing.T) {
 	t.Helper()
 	var dashboard struct{ Panels []panel }
@@ -30,28 +29,21 @@ func (i *installation) wantDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	variables := strings.NewReplacer("$instance", ".*", "$__rate_interval", "1m")
-	asked, answered := 0, 0
+	asked := 0
 	for _, p := range dashboard.Panels {
 		for _, target := range p.Targets {
 			expr := variables.Replace(target.Expr)
-			n := 0
-			ask := func() (err error) {
-				if n, err = i.series(t, expr); err == nil && n == 0 && p.Type == "stat" {
+			testkit.EventuallyNil(t, patient, func() error {
+				n, err := i.series(t, expr)
+				if err == nil && n == 0 {
 					err = errors.New("no data")
 				}
 				return err
-			}
-			testkit.EventuallyNil(t, patient, ask, fmt.Sprintf("the panel %q has an answer to %s", p.Title, expr))
+			}, fmt.Sprintf("the panel %q has an answer to %s", p.Title, expr))
 			asked++
-			if n > 0 {
-				answered++
-			}
 		}
 	}
-	t.Logf("the dashboard's %d questions are understood by Prometheus, %d have data", asked, answered)
-	if answered < asked*2/3 {
-		t.Error("most of the dashboard is empty")
-	}
+	t.Logf("Prometheus has data for all %d questions of the dashboard", asked)
 }
 
 // series returns how many series Prometheus has for an expression.
