@@ -114,6 +114,7 @@ func composeUp(t *testing.T, composer string) {
 	started := time.Now()
 	for _, block := range commands(t, "INSTALL.md", "Compose") {
 		if strings.Contains(block, " stop\n") {
+			i.wantHealthy(t)
 			i.wantPrometheus(t)
 			i.wantDashboard(t)
 			i.upgrade(t)
@@ -187,6 +188,16 @@ func (i *installation) wantNothing(t *testing.T) {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
+}
+
+// wantHealthy waits until every service that runs is well.
+func (i *installation) wantHealthy(t *testing.T) {
+	t.Helper()
+	names := strings.Fields(docker(t, "ps", "--format", "{{.Names}}", "--filter", "label=com.docker.compose.project="+i.project))
+	for _, name := range names {
+		(&container{name: name}).waitHealth(t, "healthy")
+	}
+	t.Logf("healthy: %s", strings.Join(names, ", "))
 }
 
 // wantOrder checks who ended when, and how.
