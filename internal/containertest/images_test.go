@@ -24,6 +24,7 @@ const (
 	staticImage     = "gcr.io/distroless/static-debian12:nonroot"
 	mariadbImage    = "mariadb:10.11"
 	prometheusImage = "prom/prometheus:latest"
+	debianImage     = "debian:bookworm-slim"
 )
 
 // imageVersion is what the programs under test call themselves: always the same,
@@ -42,7 +43,7 @@ func baseImages(ctx context.Context) error {
 		return nil // the engine pulls them
 	}
 	missing := false
-	for _, image := range []string{goImage, staticImage, mariadbImage, prometheusImage} {
+	for _, image := range []string{goImage, staticImage, mariadbImage, prometheusImage, debianImage} {
 		if _, err := dockerTry(ctx, "image", "inspect", image); err != nil {
 			missing = true
 		}

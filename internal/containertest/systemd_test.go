@@ -76,11 +76,10 @@ func TestInstall_binary_and_systemd(t *testing.T) {
 // none for SQLite's WAL.
 func newDebian(t *testing.T, w *world) *debian {
 	t.Helper()
-	const stateDirectory, stand = ":/var/lib/sidestream", "debian:bookworm-slim"
-	flags := []string{"--network", w.network, "--volume", w.volume + stateDirectory}
+	flags := []string{"--network", w.network, "--volume", w.volume + ":/var/lib/sidestream"}
 	if _, err := dockerTry(t.Context(), "build", "--tag", imageOf("systemd"), "--label", label(), "testdata/systemd"); err != nil {
 		t.Logf("systemd cannot be installed, a stand-in starts the units: %v", err)
-		d := &debian{container: startContainer(t, "host", stand, flags, []string{"sleep", "infinity"})}
+		d := &debian{container: startContainer(t, "host", debianImage, flags, []string{"sleep", "infinity"})}
 		docker(t, "cp", "testdata/systemd/systemctl", d.name+":/usr/local/bin/systemctl")
 		return d
 	}
