@@ -21,7 +21,7 @@ STATIC_TAGS := sqlite_omit_load_extension,netgo,osusergo
 with = $(sort $(foreach f,$(shell git grep --untracked -lE '^func $(1)' -- '*_test.go'),./$(dir $(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core show-changes show-faults show-chaos check
+.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core show-changes show-faults chaos show-chaos check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,11 +88,20 @@ show-faults: ## run what docs/GUARANTEES.md names, and print each row with its r
 		2>&1 | tee "$$results" | awk -f internal/e2e/numbers.awk; \
 	awk -f internal/e2e/faults.awk "$$results" docs/GUARANTEES.md
 
+# A storm: which faults, and for how long.
+SEED ?= 1
+DURATION ?= 120s
+CHAOS := go test -tags chaos -count=1 -v -timeout 0 -run '^TestChaos$$' ./internal/chaos
+
+chaos: ## everything breaks at random for DURATION, by SEED; then every message is looked for
+	SIDESTREAM_CHAOS_SEED=$(SEED) SIDESTREAM_CHAOS_DURATION=$(DURATION) $(CHAOS)
+
 # One line per machine of the storm.
 show-chaos: ## prove it by storm: kills at every point, and a cluster whose nodes go away
 	SIDESTREAM_CRASHES=20 go test -count=1 -v -timeout 30m -run '^TestShowCrashMatrix$$' ./internal/e2e
 	go test -tags planted -count=1 -v -timeout 30m -run '^TestShowCrashBugs$$' ./internal/e2e
 	SIDESTREAM_GALERA_KILLS=20 go test -count=1 -v -timeout 40m -run '^TestShowGalera$$' ./internal/e2e
+	for seed in 1 2 3 4 5 6 7 8 9 10; do SIDESTREAM_CHAOS_SEED=$$seed SIDESTREAM_CHAOS_DURATION=60s $(CHAOS) || exit 1; done
 
 check: ## everything that CI runs
 	./.ci/run
@@ -107,9 +116,9 @@ $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
 
 # Where base images cannot be pulled, SIDESTREAM_BASE_IMAGES may name a script
 # that provides them; it is run where one is missing.
-CONTAINER_TEST := go test -tags container -count=1 -timeout 90m -parallel 3 -v
+CONTAINER_TEST := go test -tags container -count=1 -timeout 45m -parallel 3 -v
 
-.PHONY: images container-test show-sidecar
+.PHONY: images manifest-test container-test show-sidecar
 
 images: ## build the images of writer, replicator and demo
 	@set -e; for target in writer replicator demo; do \
@@ -117,23 +126,11 @@ images: ## build the images of writer, replicator and demo
 			--build-arg REVISION=$$(git rev-parse HEAD) $(if $(GOPROXY),--build-arg GOPROXY=$(GOPROXY)) .; \
 	done
 
+manifest-test: ## read the Kubernetes manifest and the compose file strictly
+	cd deploy/test && go vet ./... && go test -count=1 ./...
+
 container-test: ## run both programs in containers (needs a Docker engine)
 	$(CONTAINER_TEST) -skip '^TestShow' ./internal/containertest
-	cd deploy/test && go test -count=1 ./...
 
 show-sidecar: ## show what holds in containers, with the numbers
-	$(CONTAINER_TEST) ./internal/containertest
-	cd deploy/test && go test -count=1 -v ./...
-
-# A storm: which faults, and for how long.
-SEED ?= 1
-DURATION ?= 120s
-CHAOS := go test -tags chaos -count=1 -v -timeout 0 -run '^TestChaos$$' ./internal/chaos
-
-.PHONY: chaos show-chaos
-
-chaos: ## everything breaks at random for DURATION, by SEED; then every message is looked for
-	SIDESTREAM_CHAOS_SEED=$(SEED) SIDESTREAM_CHAOS_DURATION=$(DURATION) $(CHAOS)
-
-show-chaos: ## show what storms, failpoints, simulation and a cluster prove, with the numbers
-	for seed in 1 2 3 4 5 6 7 8 9 10; do SIDESTREAM_CHAOS_SEED=$$seed SIDESTREAM_CHAOS_DURATION=60s $(CHAOS) || exit 1; done
+	@{ $(CONTAINER_TEST) ./internal/containertest; cd deploy/test && go test -count=1 -v ./...; } 2>&1 | awk -f internal/containertest/proven.awk

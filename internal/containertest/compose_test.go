@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,15 +51,21 @@ type installation struct {
 	command string
 	ports   *strings.Replacer
 	prom    int
+	// project is the name under which compose makes everything, version the
+	// images' tag.
+	project, version string
 }
 
 func newInstallation(t *testing.T, composer string) installation {
 	t.Helper()
 	webhook, prom := testkit.Port(t), testkit.Port(t)
-	i := installation{dir: copyTree(t), files: "-f deploy/compose.yaml", prom: prom}
+	i := installation{
+		dir: copyTree(t), files: "-f deploy/compose.yaml", prom: prom,
+		project: strings.ReplaceAll(newName("compose"), "-", ""), version: imageTag(),
+	}
 	i.ports = strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+strconv.Itoa(webhook))
 	i.env = []string{
-		"COMPOSE_PROJECT_NAME=" + strings.ReplaceAll(newName("compose"), "-", ""), "SIDESTREAM_VERSION=" + imageVersion,
+		"COMPOSE_PROJECT_NAME=" + i.project,
 		"SIDESTREAM_WEBHOOK_PORT=" + strconv.Itoa(webhook), "SIDESTREAM_STATUS_PORT=" + strconv.Itoa(testkit.Port(t)),
 		"SIDESTREAM_PROMETHEUS_PORT=" + strconv.Itoa(prom), "SIDESTREAM_GRAFANA_PORT=" + strconv.Itoa(testkit.Port(t)),
 		"SIDESTREAM_PROMETHEUS_IMAGE=" + prometheusImage,
@@ -94,39 +101,86 @@ func (i *installation) run(t *testing.T, block string) (string, error) {
 		block = strings.Replace(block, up, " up --detach"+services, 1)
 	}
 	passwords := `export PASSWORD=$(cat deploy/secrets/crm_password 2>/dev/null) ROOT_PASSWORD=$(cat deploy/secrets/crm_root_password 2>/dev/null)` + "\n"
-	return shell(t.Context(), i.dir, i.env, strings.Replace(passwords, "export", "set +e; export", 1)+"set -e\n"+block)
+	return shell(t.Context(), i.dir, append(slices.Clone(i.env), "SIDESTREAM_VERSION="+i.version), strings.Replace(passwords, "export", "set +e; export", 1)+"set -e\n"+block)
 }
 
 func composeUp(t *testing.T, composer string) {
 	i := newInstallation(t, composer)
 	t.Cleanup(func() {
-		if out, err := shell(cleanupContext(), i.dir, append(i.env, "PASSWORD=", "ROOT_PASSWORD="), i.command+" down --volumes --timeout 5"); err != nil {
+		if out, err := shell(cleanupContext(), i.dir, append(i.env, "PASSWORD=", "ROOT_PASSWORD="), i.command+" down --volumes --timeout 5"); err != nil { // where the test failed half-way
 			t.Errorf("%v: %s", err, out)
 		}
 	})
 	started := time.Now()
 	for _, block := range commands(t, "INSTALL.md", "Compose") {
 		if strings.Contains(block, " stop\n") {
+			i.wantHealthy(t)
 			i.wantPrometheus(t)
+			i.wantDashboard(t)
+			i.upgrade(t)
 		}
-		testkit.EventuallyNil(t, patient, func() error {
-			out, err := i.run(t, block)
-			if err != nil {
-				return errors.Join(err, errors.New(out))
-			}
-			if strings.Contains(block, "SELECT") && !strings.Contains(out, "Hello") {
-				return errors.New("the message is not in the CRM: " + out)
-			}
+		i.eventually(t, block, func(out string) error {
 			if strings.Contains(block, "SELECT") {
+				if !strings.Contains(out, "Hello") {
+					return errors.New("the message is not in the CRM: " + out)
+				}
 				t.Logf("%.0f s after up:\n%s", time.Since(started).Seconds(), out)
 			}
 			if strings.Contains(block, "schema") && !strings.Contains(out, "GRANT") {
 				return errors.New("no GRANT: " + out)
 			}
 			return nil
-		}, "done: "+firstLine(block))
+		})
 		if strings.Contains(block, " stop\n") {
 			i.wantOrder(t)
+		}
+	}
+	for _, block := range commands(t, "UNINSTALL.md", "With containers") {
+		i.eventually(t, block, nil)
+	}
+	i.wantNothing(t)
+}
+
+// eventually runs a block until it ends with 0 and its output is right.
+func (i *installation) eventually(t *testing.T, block string, right func(out string) error) {
+	t.Helper()
+	testkit.EventuallyNil(t, patient, func() error {
+		out, err := i.run(t, block)
+		if err != nil {
+			return errors.Join(err, errors.New(out))
+		}
+		if right == nil {
+			return nil
+		}
+		return right(out)
+	}, "done: "+firstLine(block))
+}
+
+// upgrade replaces both containers by those of another tag, as UPGRADING.md says.
+func (i *installation) upgrade(t *testing.T) {
+	t.Helper()
+	before := i.version
+	i.version = before + "-next"
+	for _, program := range []string{"writer", "replicator"} {
+		docker(t, "tag", "sidestream/"+program+":"+before, "sidestream/"+program+":"+i.version)
+	}
+	for _, block := range commands(t, "UPGRADING.md", "With containers") {
+		i.eventually(t, block, nil)
+	}
+	for _, program := range []string{"writer", "replicator"} {
+		if got, want := i.container(t, program).inspect(t, "{{.Config.Image}}"), "sidestream/"+program+":"+i.version; got != want {
+			t.Errorf("after the upgrade the %s is %s, want %s", program, got, want)
+		}
+	}
+}
+
+// wantNothing checks that nothing is left of the installation.
+func (i *installation) wantNothing(t *testing.T) {
+	t.Helper()
+	project := "label=com.docker.compose.project=" + i.project
+	for _, list := range [][]string{{"ps", "-aq"}, {"volume", "ls", "-q"}, {"network", "ls", "-q"}} {
+		if left := docker(t, append(list, "--filter", project)...); left != "" {
+			t.Errorf("docker %s: %s is left", strings.Join(list, " "), left)
 		}
 	}
 }
@@ -136,20 +190,23 @@ func firstLine(text string) string {
 	return line
 }
 
+// wantHealthy waits until every service that runs is well.
+func (i *installation) wantHealthy(t *testing.T) {
+	t.Helper()
+	names := strings.Fields(docker(t, "ps", "--format", "{{.Names}}", "--filter", "label=com.docker.compose.project="+i.project))
+	for _, name := range names {
+		(&container{name: name}).waitHealth(t, "healthy")
+	}
+	t.Logf("healthy: %s", strings.Join(names, ", "))
+}
+
 // wantOrder checks who ended when, and how.
 func (i *installation) wantOrder(t *testing.T) {
 	t.Helper()
 	var order []string
 	var last time.Time
 	for _, service := range []string{"writer", "replicator", "mariadb"} {
-		id, err := i.run(t, "docker compose "+i.files+" ps -q -a "+service)
-		if err != nil {
-			id, err = i.run(t, "docker compose "+i.files+" ps -q "+service)
-		}
-		if err != nil {
-			t.Fatal(err, id)
-		}
-		c := container{name: strings.TrimSpace(id)}
+		c := i.container(t, service)
 		at, err := time.Parse(time.RFC3339Nano, c.inspect(t, "{{.State.FinishedAt}}"))
 		if err != nil {
 			t.Fatal(err)
@@ -163,6 +220,17 @@ func (i *installation) wantOrder(t *testing.T) {
 		}
 	}
 	t.Logf("ended in this order: %v", order)
+}
+
+// container finds a service's container, running or not.
+func (i *installation) container(t *testing.T, service string) *container {
+	t.Helper()
+	id := docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project="+i.project, "--filter", "label=com.docker.compose.service="+service,
+		"--filter", "label=com.docker.compose.oneoff=False")
+	if id == "" || strings.Contains(id, "\n") {
+		t.Fatalf("%s has the containers %q", service, id)
+	}
+	return &container{name: id}
 }
 
 // wantPrometheus checks that both programs are scraped and the rules are read.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,8 +21,8 @@ import (
 
 // Limits of the replicator, as promised to whoever pulls it.
 const (
-	maxBinary = 20 << 20
-	maxImage  = 25 << 20
+	maxBinary = 20_000_000
+	maxImage  = 25_000_000
 )
 
 // TestImages looks into the images of both programs.
@@ -39,7 +40,7 @@ func TestImages(t *testing.T) {
 				t.Errorf("the binary has %d bytes, the image %d", len(binary), size)
 			}
 			wantStatic(t, binary)
-			wantConfig(t, name, target)
+			wantHealthcheck(t, wantConfig(t, name, target), target)
 			out := docker(t, append(append([]string{"run", "--rm", "--label", label(), "--network", "none"}, hardened()...), name, "version")...)
 			if out != target+" "+imageVersion {
 				t.Errorf("the version is %q", out)
@@ -120,23 +121,26 @@ func wantStatic(t *testing.T, binary []byte) {
 	}
 }
 
-// wantConfig checks what the image says of itself.
-func wantConfig(t *testing.T, name, target string) {
+// imageConfig is what an image says of itself.
+type imageConfig struct {
+	User        string
+	Entrypoint  []string
+	Labels      map[string]string
+	Healthcheck struct{ Test []string }
+}
+
+// wantConfig checks what every image of ours says of itself.
+func wantConfig(t *testing.T, name, target string) imageConfig {
 	t.Helper()
-	var config struct {
-		User        string
-		Entrypoint  []string
-		Labels      map[string]string
-		Healthcheck struct{ Test []string }
-	}
+	var config imageConfig
 	if err := json.Unmarshal([]byte(docker(t, "image", "inspect", "--format", "{{json .Config}}", name)), &config); err != nil {
 		t.Fatal(err)
 	}
 	if config.User != "65532:65532" {
 		t.Errorf("it runs as %q", config.User)
 	}
-	if want := []string{"CMD", "/usr/local/bin/" + target, "healthcheck"}; strings.Join(config.Healthcheck.Test, " ") != strings.Join(want, " ") {
-		t.Errorf("the health check is %q", config.Healthcheck.Test)
+	if !slices.Equal(config.Entrypoint, []string{"/usr/local/bin/" + target}) {
+		t.Errorf("it starts %q", config.Entrypoint)
 	}
 	for _, key := range []string{"title", "description", "version", "revision", "licenses"} {
 		if config.Labels["org.opencontainers.image."+key] == "" {
@@ -146,24 +150,49 @@ func wantConfig(t *testing.T, name, target string) {
 	if got := config.Labels["org.opencontainers.image.version"]; got != imageVersion {
 		t.Errorf("the version label is %q", got)
 	}
+	return config
 }
 
-// TestImages_are_reproducible builds the replicator a second time, from sources
-// in another directory and without anything cached.
-func TestImages_are_reproducible(t *testing.T) {
-	name := image(t, "replicator")
-	first := sum(t, wantFiles(t, name, "usr/local/bin/replicator"))
+// wantHealthcheck is for the programs that run for long.
+func wantHealthcheck(t *testing.T, config imageConfig, target string) {
+	t.Helper()
+	if want := []string{"CMD", "/usr/local/bin/" + target, "healthcheck"}; !slices.Equal(config.Healthcheck.Test, want) {
+		t.Errorf("the health check is %q", config.Healthcheck.Test)
+	}
+}
+
+// TestShowImages_are_reproducible builds both programs a second time, from
+// sources in another directory and without anything cached, which takes minutes.
+func TestShowImages_are_reproducible(t *testing.T) {
+	programs := []string{"writer", "replicator"}
+	var first []string
+	for _, program := range programs {
+		first = append(first, sum(t, wantFiles(t, image(t, program), "usr/local/bin/"+program)))
+	}
 	if err := buildImage(t, "build", imageOf("build")); err != nil {
 		t.Fatal(err)
 	}
 	out := docker(t, "run", "--rm", "--label", label(), "--network", "none", imageOf("build"), "sh", "-c",
-		`cp -r /src /elsewhere && cd /elsewhere && GOCACHE=/tmp/empty go build `+
-			`-ldflags "-s -w -extldflags -static -X main.version=`+imageVersion+`" -o /tmp/replicator ./cmd/replicator && sha256sum </tmp/replicator`)
-	second, _, _ := strings.Cut(out, " ")
-	t.Logf("sha256 of the replicator, twice: %s", first)
-	if first != second {
-		t.Errorf("the second build has %s", second)
+		`cp -r /src /elsewhere && cd /elsewhere && mkdir /tmp/again && GOCACHE=/tmp/empty go build `+
+			`-ldflags "-s -w -extldflags -static -X main.version=`+imageVersion+`" -o /tmp/again/ ./cmd/writer ./cmd/replicator && cd /tmp/again && sha256sum writer replicator`)
+	for i, line := range strings.Split(out, "\n") {
+		second, _, _ := strings.Cut(line, " ")
+		t.Logf("sha256 of the %s, twice: %s", programs[i], first[i])
+		if first[i] != second {
+			t.Errorf("the second build has %s", second)
+		}
 	}
+}
+
+// TestImages_default_is_the_replicator builds without a target.
+func TestImages_default_is_the_replicator(t *testing.T) {
+	for _, target := range []string{"replicator", "demo"} {
+		image(t, target) // the classic builder makes every stage on its way
+	}
+	if err := buildImage(t, "", imageOf("default")); err != nil {
+		t.Fatal(err)
+	}
+	wantHealthcheck(t, wantConfig(t, imageOf("default"), "replicator"), "replicator")
 }
 
 func sum(t *testing.T, content []byte) string {

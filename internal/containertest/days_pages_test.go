@@ -133,3 +133,22 @@ func TestUninstall_leaves_the_CRM_as_it_was(t *testing.T) {
 		}
 	}
 }
+
+func TestUninstall_of_one_source_leaves_the_others(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	h, m := running(t, o)
+	h.section(t, "UNINSTALL.md", "Stop")
+	const cursor = "generation, source_id, start_position, position, anchors, attempt, decision, applied_total"
+	const ledger = "generation, first_position, length, first_crm_id, step, has_fallback"
+	for table, columns := range map[string]string{"sidestream_cursor": cursor, "sidestream_ledger": ledger} {
+		o.server.Exec(t, "INSERT INTO crm."+table+" (source, "+columns+") SELECT 'other', "+columns+" FROM crm."+table+" WHERE source = 'main'")
+	}
+	h.section(t, "UNINSTALL.md", "One source of several")
+	for _, table := range []string{"sidestream_cursor", "sidestream_ledger"} {
+		if names := o.server.Text(t, "SELECT GROUP_CONCAT(DISTINCT source) FROM crm."+table); names != "other" {
+			t.Errorf("%s holds the sources %q", table, names)
+		}
+	}
+	m.arrived(t)
+}

@@ -122,13 +122,31 @@ func (h *host) configure(t *testing.T, o office) {
 	write(t, etc+"verify_token", verifyToken)
 	write(t, etc+"app_secrets", appSecret)
 	write(t, etc+"crm_password", "secret")
-	h.env = []string{
-		"HOME=" + o.home, "PATH=" + h.dir + "/usr/local/bin:" + os.Getenv("PATH"), "SIDESTREAM_CONFIG=" + etc + "config.toml",
-		"SIDESTREAM_CRM_PASSWORD_FILE=" + etc + "crm_password",
-		"SIDESTREAM_WRITER_VERIFY_TOKEN_FILE=" + etc + "verify_token", "SIDESTREAM_WRITER_APP_SECRETS_FILE=" + etc + "app_secrets",
-		"SIDESTREAM_WRITER_LISTEN=127.0.0.1:" + strconv.Itoa(h.webhook), "SIDESTREAM_REPLICATOR_LISTEN=127.0.0.1:" + strconv.Itoa(h.ops),
-		"SIDESTREAM_WRITER_METRICS_LISTEN=127.0.0.1:" + strconv.Itoa(h.writerOps), "SIDESTREAM_REPLICATOR_MAX_BACKOFF=200ms",
+	h.env = append(h.preamble(t),
+		"HOME="+o.home, "PATH="+h.dir+"/usr/local/bin:"+os.Getenv("PATH"),
+		"SIDESTREAM_WRITER_VERIFY_TOKEN_FILE="+etc+"verify_token", "SIDESTREAM_WRITER_APP_SECRETS_FILE="+etc+"app_secrets",
+		"SIDESTREAM_WRITER_LISTEN=127.0.0.1:"+strconv.Itoa(h.webhook), "SIDESTREAM_REPLICATOR_LISTEN=127.0.0.1:"+strconv.Itoa(h.ops),
+		"SIDESTREAM_WRITER_METRICS_LISTEN=127.0.0.1:"+strconv.Itoa(h.writerOps), "SIDESTREAM_REPLICATOR_MAX_BACKOFF=200ms",
+	)
+}
+
+// preamble is what each of the pages sets before its first command, the same on
+// all of them.
+func (h *host) preamble(t *testing.T) []string {
+	t.Helper()
+	block := ""
+	for page, title := range map[string]string{"BACKUP.md": "Backup and restore", "MOVING.md": "Moving", "UNINSTALL.md": "Uninstall", "UPGRADING.md": "Upgrading"} {
+		own := commands(t, page, title)
+		if len(own) != 1 || block != "" && own[0] != block {
+			t.Fatalf("docs/%s begins with %q, another page with %q", page, own, block)
+		}
+		block = own[0]
 	}
+	variables, ok := strings.CutPrefix(block, "export ")
+	if !ok || strings.Count(block, "\n") != 1 {
+		t.Fatalf("the pages begin with %q", block)
+	}
+	return strings.Fields(h.paths.Replace(variables))
 }
 
 // start starts a unit and waits until it is up.

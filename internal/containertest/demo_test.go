@@ -11,6 +11,7 @@ import (
 // but /tmp.
 func TestDemo(t *testing.T) {
 	name := image(t, "demo")
+	wantConfig(t, name, "demo")
 	args := append([]string{"run", "--rm", "--label", label(), "--network", "none", "--tmpfs", "/tmp"}, hardened()...)
 	out := docker(t, append(args, name, "--for", "5s")...)
 	if !strings.Contains(out, "messages") {

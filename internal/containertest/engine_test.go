@@ -5,11 +5,12 @@ package containertest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,8 +22,9 @@ const slow = 30 * time.Minute
 // labelKey marks what a run of these tests has made.
 const labelKey = "sidestream.test"
 
-// runID is the label's value, the same within one test process.
-func runID() string { return fmt.Sprintf("run-%d", os.Getpid()) }
+// runID is the label's value, the same within one test process. It is a random
+// one: several runs, each with process ids of its own, may share one engine.
+var runID = sync.OnceValue(func() string { return "run-" + strings.ToLower(rand.Text()[:12]) })
 
 func label() string { return labelKey + "=" + runID() }
 
@@ -66,7 +68,9 @@ func exitCode(err error) int {
 const cleaning = `cat >/dev/null
 docker ps -aq --filter "label=$1" | while read -r id; do docker rm -f -v "$id"; done
 docker network ls -q --filter "label=$1" | while read -r id; do docker network rm "$id"; done
-docker volume ls -q --filter "label=$1" | while read -r id; do docker volume rm -f "$id"; done`
+docker volume ls -q --filter "label=$1" | while read -r id; do docker volume rm -f "$id"; done
+# Without their layers, which the next run builds on.
+docker images -q --filter "label=$1" | sort -u | while read -r id; do docker rmi --force --no-prune "$id"; done`
 
 // startCleaner returns a function that cleans up at once and waits for that.
 func startCleaner() (func() error, error) {

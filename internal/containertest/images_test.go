@@ -24,12 +24,17 @@ const (
 	staticImage     = "gcr.io/distroless/static-debian12:nonroot"
 	mariadbImage    = "mariadb:10.11"
 	prometheusImage = "prom/prometheus:latest"
+	debianImage     = "debian:bookworm-slim"
 )
 
-// imageVersion is what the images under test call themselves.
+// imageVersion is what the programs under test call themselves: always the same,
+// so that what was built once is found in the builder's cache.
 const imageVersion = "container-test"
 
-func imageOf(target string) string { return "sidestream/" + target + ":" + imageVersion }
+// imageTag is the run's own: another run may build from other sources.
+func imageTag() string { return imageVersion + "-" + runID() }
+
+func imageOf(target string) string { return "sidestream/" + target + ":" + imageTag() }
 
 // baseImages runs the script in SIDESTREAM_BASE_IMAGES where an image is missing.
 func baseImages(ctx context.Context) error {
@@ -38,7 +43,7 @@ func baseImages(ctx context.Context) error {
 		return nil // the engine pulls them
 	}
 	missing := false
-	for _, image := range []string{goImage, staticImage, mariadbImage, prometheusImage} {
+	for _, image := range []string{goImage, staticImage, mariadbImage, prometheusImage, debianImage} {
 		if _, err := dockerTry(ctx, "image", "inspect", image); err != nil {
 			missing = true
 		}
@@ -89,11 +94,14 @@ func image(tb testing.TB, target string) string {
 	return imageOf(target)
 }
 
-// buildImage builds with modules from this machine's own cache: no container
+// buildImage builds a target, or what no target gives, with modules from this machine's own cache: no container
 // registry's or proxy's certificate has to be inside of the builder.
 func buildImage(tb testing.TB, target, tag string) error {
 	tb.Helper()
-	args := []string{"build", "--target", target, "--tag", tag, "--build-arg", "VERSION=" + imageVersion}
+	args := []string{"build", "--tag", tag, "--label", label(), "--build-arg", "VERSION=" + imageVersion}
+	if target != "" {
+		args = append(args, "--target", target)
+	}
 	args = append(args, modules(tb)...)
 	command := exec.CommandContext(tb.Context(), "docker", append(args, top)...)
 	var output bytes.Buffer

@@ -4,7 +4,6 @@ package containertest
 
 import (
 	"errors"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,7 +29,7 @@ func TestInstall_docker_run(t *testing.T) {
 	})
 	names := strings.NewReplacer(
 		"docker volume create", "docker volume create --label "+label(), "docker run", "docker run --label "+label(),
-		"sidestream-data", volume, "sidestream-writer", writer, "sidestream-replicator", replicator, ":devel", ":"+imageVersion,
+		"sidestream-data", volume, "sidestream-writer", writer, "sidestream-replicator", replicator, ":devel", ":"+imageTag(),
 		"127.0.0.1:8080", "127.0.0.1:"+strconv.Itoa(w.webhook), "from the App Dashboard", appSecret,
 		"192.0.2.10:3306", server.inspect(t, "{{.NetworkSettings.IPAddress}}")+":3306",
 		"PASSWORD=secret", "PASSWORD="+crmPassword, "DATABASE=crm", "DATABASE="+w.database,
@@ -60,62 +59,5 @@ func TestInstall_docker_run(t *testing.T) {
 	}
 	for _, name := range []string{writer, replicator} {
 		(&container{name: name}).wantExit(t, 0)
-	}
-}
-
-// TestInstall_systemd runs the commands of docs/INSTALL.md as root of a fresh
-// Debian, with the programs out of the images and a stand-in for systemctl.
-func TestInstall_systemd(t *testing.T) {
-	const debian = "debian:bookworm-slim"
-	server := startCRM(t)
-	w := newWorld(t, server)
-	// A volume, because the container's own filesystem is none for SQLite's WAL.
-	host := startContainer(t, "host", debian, []string{"--network", w.network, "--volume", w.volume + ":/var/lib/sidestream"}, []string{"sleep", "infinity"})
-	host.exec(t, "mkdir", "/root/sidestream", "/root/sidestream/bin", "/root/sidestream/deploy")
-	for _, program := range []string{"writer", "replicator"} {
-		file := filepath.Join(t.TempDir(), program)
-		id := docker(t, "create", "--label", label(), image(t, program))
-		docker(t, "cp", id+":/usr/local/bin/"+program, file)
-		docker(t, "rm", id)
-		docker(t, "cp", file, host.name+":/root/sidestream/bin/"+program)
-	}
-	docker(t, "cp", filepath.Join(top, "deploy/systemd"), host.name+":/root/sidestream/deploy/systemd")
-	docker(t, "cp", "testdata/systemctl", host.name+":/usr/local/bin/systemctl")
-
-	run := func(script string) (string, error) {
-		out, code := host.exec(t, "sh", "-ec", "cd /root/sidestream; "+script)
-		if code != 0 {
-			return out, errors.New(out)
-		}
-		return out, nil
-	}
-	blocks := commands(t, "INSTALL.md", "systemd")
-	secrets := strings.NewReplacer("'secret'", "'"+crmPassword+"'", "'from the App Dashboard'", "'"+appSecret+"'")
-	if _, err := run(secrets.Replace(blocks[0])); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := run("sed -i 's/127.0.0.1:3306/crm:3306/; s/^database = .*/database = \"" + w.database + "\"/' /etc/sidestream/config.toml"); err != nil {
-		t.Fatal(err)
-	}
-	start, ask, _ := strings.Cut(blocks[1], "replicator status")
-	out, err := run(start)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%s", out)
-	testkit.EventuallyNil(t, patient, func() error {
-		out, err := run("replicator status" + ask)
-		if err == nil && !strings.Contains(out, "state         running") {
-			err = errors.New(out)
-		}
-		return err
-	}, "status says running")
-	owner, err := run("stat -c '%U %a %n' /var/lib/sidestream /var/lib/sidestream/messages.db /etc/sidestream/crm_password")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%s", owner)
-	if want := "sidestream 750 /var/lib/sidestream\nsidestream 640 /var/lib/sidestream/messages.db\nroot 600 /etc/sidestream/crm_password"; owner != want {
-		t.Errorf("the files belong to\n%s\nwant\n%s", owner, want)
 	}
 }

@@ -24,11 +24,11 @@ const (
 	maxRatio = 1.5
 )
 
-// TestLatency_across_containers compares the time from the writer's answer to
+// TestShowLatency compares the time from the writer's answer to
 // the row in the CRM: once with both programs in containers of their own, once
 // with the very same binaries as plain processes, in the same run and with the
 // same CRM.
-func TestLatency_across_containers(t *testing.T) {
+func TestShowLatency(t *testing.T) {
 	server := startCRM(t)
 	contained := newWorld(t, server)
 	writer := contained.writer(t)

@@ -22,17 +22,18 @@ import (
 	"sidestream/internal/testkit/mariadb"
 )
 
-// How many sources feed one CRM, how fast, and for how long.
-const (
-	manySources = 20
-	ratePerEach = 100
-	// perDelivery is how many messages one webhook brings; Instagram sends up to
-	// 1,000 at once. One commit and one transaction each cost far more than that.
-	perDelivery  = 10
-	measuredTime = 60 * time.Second
-	// maxConnections is what one sidecar may hold open at the CRM.
-	maxConnections = 2
-)
+// maxConnections is what one sidecar may hold open at the CRM.
+const maxConnections = 2
+
+// load is how many sources feed one CRM, how fast, and for how long.
+type load struct {
+	sources int
+	// rate is how many messages a second each source gets, perDelivery how many
+	// of them one webhook brings: Instagram sends up to 1,000 at once. A commit
+	// and a transaction cost far more than the messages in them.
+	rate, perDelivery int
+	lasting           time.Duration
+}
 
 // source is a SQLite file with its writer and its sidecar.
 type source struct {
@@ -41,22 +42,34 @@ type source struct {
 	user                    string
 }
 
+// TestShowOneSource measures what one pair of programs costs.
+func TestShowOneSource(t *testing.T) {
+	feedsOneCRM(t, load{sources: 1, rate: 100, perDelivery: 1, lasting: 30 * time.Second})
+}
+
 // TestShowSources feeds one MariaDB from twenty files at once, each with its own
 // writer and sidecar, as processes on this machine.
 func TestShowSources(t *testing.T) {
+	feedsOneCRM(t, load{sources: 20, rate: 100, perDelivery: 10, lasting: 60 * time.Second})
+}
+
+func feedsOneCRM(t *testing.T, l load) {
+	t.Helper()
 	server := mariadb.Start(t, mariadb.Args("--innodb-buffer-pool-size=512M", "--innodb-log-file-size=256M"))
 	server.Exec(t, "CREATE DATABASE crm CHARACTER SET utf8mb4")
 	server.Exec(t, strings.Replace(mariadb.CRMTable, "messages", "crm.messages", 1))
 	var sources []source
-	for i := range manySources {
+	for i := range l.sources {
 		sources = append(sources, startSource(t, server, i))
 	}
 	admin := server.Open(t)
 	stop, peak := watchConnections(t, admin)
+	before := cpuOf(t, sources)
 	started := time.Now()
-	sent, late := feedAll(t, sources)
+	sent, late := feedAll(t, l, sources)
 	fed := time.Since(started)
 	drained := waitAll(t, sources)
+	after := cpuOf(t, sources)
 	stop()
 
 	total := 0
@@ -66,15 +79,13 @@ func TestShowSources(t *testing.T) {
 	p50, p99 := lagOf(t, sources)
 	missing, doubled, reordered := compareAll(t, admin, sent)
 	t.Logf("%d sources, %d sidecars, one MariaDB, %.0f s at %d messages/s each in deliveries of %d: %d acknowledged (%.0f/s; the latest was %.1f s behind its time)",
-		manySources, manySources, fed.Seconds(), ratePerEach, perDelivery, total, float64(total)/fed.Seconds(), late.Seconds())
+		l.sources, l.sources, fed.Seconds(), l.rate, l.perDelivery, total, float64(total)/fed.Seconds(), late.Seconds())
 	t.Logf("missing %d, doubled %d, out of order within a source %d; drained %.1f s after the last", missing, doubled, reordered, drained.Seconds())
 	t.Logf("commit in SQLite to commit in the CRM: p50 %s, p99 %s", p50, p99)
-	writers, sidecars := 0.0, 0.0
-	for _, s := range sources {
-		writers += metric(t, "http://127.0.0.1:"+strconv.Itoa(s.writerOps), "process_cpu_seconds_total")
-		sidecars += metric(t, "http://127.0.0.1:"+strconv.Itoa(s.ops), "process_cpu_seconds_total")
+	for i, program := range []string{"writers", "sidecars"} {
+		used := after[i] - before[i]
+		t.Logf("CPU of the %s: %.1f %% of a core, %.2f s per 1,000 messages", program, 100*used/fed.Seconds(), 1000*used/float64(total))
 	}
-	t.Logf("CPU per 1,000 messages: writers %.2f s, sidecars %.2f s", 1000*writers/float64(total), 1000*sidecars/float64(total))
 	most := 0
 	for _, s := range sources {
 		most = max(most, peak[s.user])
@@ -86,6 +97,17 @@ func TestShowSources(t *testing.T) {
 	if most > maxConnections || most == 0 {
 		t.Errorf("a sidecar held %d connections", most)
 	}
+}
+
+// cpuOf returns how many seconds of CPU all writers and all sidecars have used.
+func cpuOf(t *testing.T, sources []source) (used [2]float64) {
+	t.Helper()
+	for _, s := range sources {
+		for i, port := range []int{s.writerOps, s.ops} {
+			used[i] += metric(t, "http://127.0.0.1:"+strconv.Itoa(port), "process_cpu_seconds_total")
+		}
+	}
+	return used
 }
 
 // startSource starts a writer and its sidecar; each sidecar is a user of its own
@@ -112,7 +134,7 @@ func startSource(t *testing.T, server *mariadb.Server, i int) source {
 
 // feedAll delivers to every source at its rate and returns how many messages
 // each acknowledged, and how far the slowest fell behind its timetable.
-func feedAll(t *testing.T, sources []source) (sent []int, late time.Duration) {
+func feedAll(t *testing.T, l load, sources []source) (sent []int, late time.Duration) {
 	t.Helper()
 	sent = make([]int, len(sources))
 	behind := make([]time.Duration, len(sources))
@@ -120,7 +142,7 @@ func feedAll(t *testing.T, sources []source) (sent []int, late time.Duration) {
 	var group sync.WaitGroup
 	for i, s := range sources {
 		sender := newSender(t, "http://127.0.0.1:"+strconv.Itoa(s.webhook)+"/webhook")
-		group.Go(func() { sent[i], behind[i], errs[i] = feed(t.Context(), sender, s, i) })
+		group.Go(func() { sent[i], behind[i], errs[i] = l.feed(t.Context(), sender, s, i) })
 	}
 	group.Wait()
 	for _, err := range errs {
@@ -131,13 +153,13 @@ func feedAll(t *testing.T, sources []source) (sent []int, late time.Duration) {
 	return sent, slices.Max(behind)
 }
 
-func feed(ctx context.Context, sender *simulate.Sender, s source, i int) (sent int, behind time.Duration, err error) {
+func (l load) feed(ctx context.Context, sender *simulate.Sender, s source, i int) (sent int, behind time.Duration, err error) {
 	// Businesses do not speak in step.
-	interval := perDelivery * time.Second / ratePerEach
-	begun := time.Now().Add(time.Duration(i) * interval / manySources)
+	interval := time.Duration(l.perDelivery) * time.Second / time.Duration(l.rate)
+	begun := time.Now().Add(time.Duration(i) * interval / time.Duration(l.sources))
 	for n := 0; ; n++ {
 		due := begun.Add(time.Duration(n) * interval)
-		if due.Sub(begun) >= measuredTime {
+		if due.Sub(begun) >= l.lasting {
 			return sent, behind, nil
 		}
 		if early := time.Until(due); early > 0 {
@@ -147,24 +169,24 @@ func feed(ctx context.Context, sender *simulate.Sender, s source, i int) (sent i
 		} else {
 			behind = max(behind, -early)
 		}
-		body, err := json.Marshal(deliveryOf(s, i, sent))
+		body, err := json.Marshal(l.delivery(s, i, sent))
 		if err != nil {
 			return sent, behind, err
 		}
 		if _, err := sender.Post(ctx, simulate.Delivery{Body: body}); err != nil {
 			return sent, behind, err
 		}
-		sent += perDelivery
+		sent += l.perDelivery
 	}
 }
 
-// deliveryOf is the body of one delivery, in which each message's text says which
+// delivery is the body of one delivery, in which each message's text says which
 // of which source it is.
-func deliveryOf(s source, i, first int) any {
+func (l load) delivery(s source, i, first int) any {
 	type object map[string]any
 	account, at := fmt.Sprintf("1784140000000%04d", i), time.Now().UnixMilli()
 	var messages []object
-	for n := first; n < first+perDelivery; n++ {
+	for n := first; n < first+l.perDelivery; n++ {
 		messages = append(messages, object{
 			"sender": object{"id": fmt.Sprintf("90%02d00000000%03d", i, n%500)}, "recipient": object{"id": account}, "timestamp": at,
 			"message": object{"mid": fmt.Sprintf("%s-%08d", s.name, n), "text": fmt.Sprintf("%s %08d", s.name, n)},

@@ -3,7 +3,9 @@
 package compose
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func TestCompose_both_programs_are_hardened_and_one_user(t *testing.T) {
 		if s.User != "65532:65532" || !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) {
 			t.Errorf("%s: user %s, read-only %v, dropped %v, options %v", name, s.User, s.ReadOnly, s.CapDrop, s.SecurityOpt)
 		}
-		if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) <= 10*time.Second {
+		if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) <= 20*time.Second {
 			t.Errorf("%s has %v to stop", name, s.StopGracePeriod)
 		}
 		if !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
@@ -51,6 +53,20 @@ func TestCompose_stops_the_writer_first_and_the_crm_last(t *testing.T) {
 	}
 	if len(project.Services["mariadb"].DependsOn) > 0 {
 		t.Error("the CRM waits for something")
+	}
+}
+
+// The images of writer and replicator bring their health checks along.
+func TestCompose_every_service_has_a_health_check(t *testing.T) {
+	dockerfile, err := os.ReadFile("../../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range load(t).Services {
+		inImage := s.Build != nil && strings.Contains(string(dockerfile), `CMD ["/usr/local/bin/`+s.Build.Target+`", "healthcheck"]`)
+		if inImage == (s.HealthCheck != nil) {
+			t.Errorf("%s has a health check in the image: %v, in the file: %v", name, inImage, s.HealthCheck != nil)
+		}
 	}
 }
 
