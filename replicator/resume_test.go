@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"sidestream/internal/testkit/fake"
 	"sidestream/mapping"
@@ -18,16 +19,18 @@ func (b *bundle) resume(t *testing.T) replicator.Cursor {
 		t.Fatal(err)
 	}
 	now := b.server.Cursor("main")
-	end, err := b.target.LedgerEnd(t.Context())
+	tail, err := b.target.Tail(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, _, err := replicator.Resume(t.Context(), b.source, b.target, mapper, now, end)
+	found, err := replicator.Resume(t.Context(), b.source, b.target, mapper, now, tail)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next.Decision, next.Attempt = "resume", "resume"
-	if err := b.target.Decide(t.Context(), now, next); err != nil {
+	next := found.Next
+	next.Decision = replicator.DecisionToken(replicator.ActionResume, now, time.Now())
+	next.Attempt = next.Decision
+	if err := b.target.Decide(t.Context(), now, next, found.Taken, found.Letters); err != nil {
 		t.Fatal(err)
 	}
 	b.join(t)

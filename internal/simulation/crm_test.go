@@ -37,8 +37,8 @@ type crm interface {
 type client interface {
 	replicator.Target
 	replicator.Table
-	LedgerEnd(ctx context.Context) (int64, error)
-	Decide(ctx context.Context, expect, next replicator.Cursor) error
+	Tail(ctx context.Context) (replicator.Tail, error)
+	Decide(ctx context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error
 	Retry(ctx context.Context, letter fake.Letter, compute func(replicator.Cursor) (replicator.Item, error)) (string, error)
 }
 

@@ -129,9 +129,9 @@ func (l *link) Probe(ctx context.Context, record mapping.Record) error {
 }
 
 // Decide stores a decision behind whoever holds the cursor's row.
-func (l *link) Decide(ctx context.Context, expect, next replicator.Cursor) error {
+func (l *link) Decide(ctx context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error {
 	l.world.lock()
-	return l.client.Decide(ctx, expect, next)
+	return l.client.Decide(ctx, expect, next, taken, letters)
 }
 
 // Retry applies a letter behind whoever holds the cursor's row.

@@ -107,6 +107,8 @@ type history struct {
 	era    int
 	loops  [2]*loop
 	tokens int
+	// decisions counts the operator's, and is their time.
+	decisions int64
 	// errors counts the unknown errors: eight in a row are evidence of a bad row.
 	errors int
 	// operator is the operator's connection; listed what the last look at the

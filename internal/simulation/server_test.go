@@ -81,13 +81,14 @@ func (s *server) each(query string, scan func(*sql.Rows) error) {
 // desk makes the operator's side of a mysql.Target look like the fake's.
 type desk struct{ *mysql.Target }
 
-func (d desk) LedgerEnd(ctx context.Context) (int64, error) {
+func (d desk) Tail(ctx context.Context) (replicator.Tail, error) {
 	o, err := d.Overview(ctx)
-	return o.LedgerEnd, err
+	return o.Tail, err
 }
 
-func (d desk) Decide(ctx context.Context, expect, next replicator.Cursor) error {
-	return d.Target.Decide(ctx, mysql.Decision{Action: "decided", Expect: expect, Next: next})
+func (d desk) Decide(ctx context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error {
+	action, _, _ := strings.Cut(next.Decision, "-")
+	return d.Target.Decide(ctx, mysql.Decision{Action: action, Expect: expect, Next: next, Taken: taken, Letters: letters})
 }
 
 func (d desk) Retry(ctx context.Context, l fake.Letter, compute func(replicator.Cursor) (replicator.Item, error)) (string, error) {

@@ -62,7 +62,7 @@ func (d *desk) close() error { return errors.Join(d.target.Close(), d.source.Clo
 func (d *desk) decide(ctx context.Context, decision mysql.Decision) error {
 	next := &decision.Next
 	next.Known = true
-	next.Decision = fmt.Sprintf("%s-%d", decision.Action, time.Now().UnixNano())
+	next.Decision = replicator.DecisionToken(decision.Action, d.now.Cursor, time.Now())
 	next.Attempt = next.Decision
 	decision.Expect = d.now.Cursor
 	if err := d.target.Decide(ctx, decision); err != nil {
@@ -172,8 +172,9 @@ func (cmd cursorInitCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	next.Generation, next.StartPosition = 1, next.Position
-	return d.decide(a.ctx, mysql.Decision{Action: "init", Next: next, Detail: fmt.Sprintf("replication begins behind position %d", next.Position)})
+	// Where only the cursor's row was lost, the ledger goes on to name the rows.
+	next.Generation, next.StartPosition = max(1, d.now.Generation), next.Position
+	return d.decide(a.ctx, mysql.Decision{Action: replicator.ActionInit, Next: next, Detail: fmt.Sprintf("replication begins behind position %d", next.Position)})
 }
 
 type cursorSetCmd struct {
@@ -205,5 +206,5 @@ func (cmd cursorSetCmd) Run(a *app) error {
 		fmt.Fprintf(a.stdout, "would do: %s\nNothing was changed. To do it, give the same command with --yes.\n", detail)
 		return nil
 	}
-	return d.decide(a.ctx, mysql.Decision{Action: "set", Next: next, Detail: detail})
+	return d.decide(a.ctx, mysql.Decision{Action: replicator.ActionSet, Next: next, Detail: detail})
 }
