@@ -53,6 +53,7 @@ type link struct {
 	next  fault
 	down  int
 	cause string
+	diary
 }
 
 // fail makes the next calls fail.
@@ -92,13 +93,20 @@ func (l *link) Load(ctx context.Context) (replicator.Cursor, error) {
 	if err := l.reachable(); err != nil {
 		return replicator.Cursor{}, err
 	}
-	return l.client.Load(ctx)
+	c, err := l.client.Load(ctx)
+	if err == nil {
+		l.looked(c)
+	}
+	return c, err
 }
 
 // Init implements replicator.Target.
 func (l *link) Init(ctx context.Context, first replicator.Cursor) error {
 	if err := l.reachable(); err != nil {
 		return err
+	}
+	if l.knew {
+		l.world.violate("%s makes a cursor anew, and has known one", l.name)
 	}
 	f := l.take()
 	if f.name == answerLost {
@@ -145,7 +153,14 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 	if err := l.reachable(); err != nil {
 		return replicator.Applied{}, err
 	}
+	applied, err := l.apply(ctx, p, attempt)
+	l.ended(p.Batch(), attempt, err)
+	return applied, err
+}
+
+func (l *link) apply(ctx context.Context, p replicator.Prepared, attempt string) (replicator.Applied, error) {
 	f, w := l.take(), l.world
+	l.may(p.Batch())
 	if w.held() {
 		w.note("%s waits for the cursor's row in vain", l.name)
 		return replicator.Applied{}, transient("lock_wait")
@@ -160,6 +175,7 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 	case answerLost:
 		applied, err := l.client.Apply(ctx, p, attempt)
 		if err == nil {
+			l.arrived(p.Batch())
 			err = doubtful
 		}
 		return applied, err
@@ -175,6 +191,9 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 			if f.name == zombieCommits {
 				_, _ = w.graveyard.Load(context.WithoutCancel(ctx))
 				_, err := w.graveyard.Apply(context.WithoutCancel(ctx), p, attempt)
+				if err == nil {
+					l.arrived(p.Batch())
+				}
 				w.note("the zombie of %s ends: %s", l.name, outcome(err))
 			}
 		}})

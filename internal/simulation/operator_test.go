@@ -28,6 +28,8 @@ func (h *history) resolve() {
 			h.resume("because of " + reason)
 		case "target_cursor_lost", "cursor_undecided":
 			h.init()
+		case "target_refuses_all":
+			// It was the table, and it takes rows again.
 		default:
 			h.fail("%s is blocked, and nobody knows why: %s", l.name, s.Failure)
 		}
@@ -153,8 +155,10 @@ func (h *history) retry() {
 	}
 	letter := rapid.SampledFrom(h.listed).Draw(h.T, "letter")
 	wider := rapid.Bool().Draw(h.T, "the table takes it now")
-	h.crm.accept(wider)
-	defer h.crm.accept(false)
+	if wider {
+		h.crm.taste(anything)
+		defer h.crm.taste(usual)
+	}
 	done, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {
 		change, history, err := h.file.Message(h.Context(), cursor, letter.Position)
 		if err != nil {
@@ -199,8 +203,8 @@ func (h *history) retryBeside() {
 	c.Kind, c.Version = mapping.KindEdit, rapid.Int64Range(1, 3).Draw(h.T, "version")
 	c.Text = new(h.editText(h.ids, c.Version))
 	h.append(h.file, c)
-	h.crm.accept(true)
-	defer h.crm.accept(false)
+	h.crm.taste(anything)
+	defer h.crm.taste(usual)
 	done := make(chan struct{})
 	var began bool
 	outcome, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {

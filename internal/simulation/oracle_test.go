@@ -181,6 +181,12 @@ func (h *history) restored() {
 // check compares the CRM with what the log implies.
 func (h *history) check() {
 	h.Helper()
+	for _, l := range h.loops {
+		h.audit(l)
+	}
+	if len(h.violations) > 0 {
+		h.fail("%s", h.violations[0])
+	}
 	log := h.file.Log()
 	generation := h.crm.cursor().Generation
 	dead, deadNow := map[int]bool{}, map[int]bool{}

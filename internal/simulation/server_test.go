@@ -26,11 +26,12 @@ func newServer(tb testing.TB) *server {
 	tb.Helper()
 	s := &server{tb: tb, db: mariadb.Shared(tb).Database(tb)}
 	s.sql = s.db.Open(tb)
-	s.exec("CREATE TABLE willing (everything BOOL NOT NULL)")
-	s.exec("INSERT INTO willing VALUES (FALSE)")
+	s.exec("CREATE TABLE willing (taste INT NOT NULL)")
+	s.exec("INSERT INTO willing VALUES (0)")
 	for _, when := range []string{"INSERT", "UPDATE"} {
 		s.exec("CREATE TRIGGER picky_" + when + " BEFORE " + when + " ON messages FOR EACH ROW BEGIN " +
-			"IF NOT (SELECT everything FROM willing) THEN " +
+			"IF (SELECT taste FROM willing) = 2 THEN SIGNAL SQLSTATE '22001' SET MYSQL_ERRNO = 1364, MESSAGE_TEXT = 'refused'; END IF; " +
+			"IF (SELECT taste FROM willing) = 0 THEN " +
 			"IF NEW.message LIKE '" + badText + "%' THEN SIGNAL SQLSTATE '22001' SET MYSQL_ERRNO = 1406, MESSAGE_TEXT = 'refused'; END IF; " +
 			"IF NEW.message LIKE '" + oddText + "%' THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'refused'; END IF; " +
 			"END IF; END")
@@ -148,7 +149,7 @@ func (s *server) stranger() {
 	s.exec("INSERT INTO messages (user_id, username, direction, message, created_at) VALUES ('a stranger', 'a stranger', 'in', 'not ours', ?)", strangers)
 }
 
-func (s *server) accept(everything bool) { s.exec("UPDATE willing SET everything = ?", everything) }
+func (s *server) taste(t taste) { s.exec("UPDATE willing SET taste = ?", int(t)) }
 
 func (s *server) mute(bool) {}
 
@@ -196,9 +197,9 @@ func (s *server) restore(dump any) {
 }
 
 func (s *server) restoreTable(dump any) {
-	s.accept(true)
+	s.taste(anything)
 	s.put(dump, "messages")
-	s.accept(false)
+	s.taste(usual)
 }
 
 func (s *server) restoreCursor(dump any) { s.put(dump, "sidestream_cursor") }
