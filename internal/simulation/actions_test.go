@@ -47,6 +47,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 		"operator resumes":   func(*rapid.T) { h.resume("of his own accord") },
 		"operator sets":      func(*rapid.T) { h.set() },
 		"dead letters again": func(*rapid.T) { h.retry() },
+		"letter in between":  func(*rapid.T) { h.letterBetween() },
 	}
 	if h.bubble {
 		all["run"] = func(*rapid.T) { h.runs() }

@@ -79,7 +79,7 @@ func newMemory() *memory {
 		switch {
 		case m.takes == anything:
 		case m.takes == nothing:
-			return &replicator.Failure{Class: replicator.Data, Reason: "bad_value", Code: "1364"}
+			return &replicator.Failure{Class: replicator.Data, Reason: "bad_value", Code: "1366"}
 		case begins(r.Message, badText):
 			return &replicator.Failure{Class: replicator.Data, Reason: "too_long", Code: "1406"}
 		case begins(r.Message, oddText):

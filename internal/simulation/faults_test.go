@@ -50,6 +50,7 @@ type link struct {
 	name  string
 
 	mu    sync.Mutex
+	calls int
 	next  fault
 	down  int
 	cause string
@@ -160,6 +161,9 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 
 func (l *link) apply(ctx context.Context, p replicator.Prepared, attempt string) (replicator.Applied, error) {
 	f, w := l.take(), l.world
+	if l.spins() {
+		return replicator.Applied{}, spinning()
+	}
 	l.may(p.Batch())
 	if w.held() {
 		w.note("%s waits for the cursor's row in vain", l.name)
@@ -201,12 +205,30 @@ func (l *link) apply(ctx context.Context, p replicator.Prepared, attempt string)
 	return replicator.Applied{}, doubtful
 }
 
+// enough is how many calls of one kind no process comes to in a history. One
+// that does spins, and on a clock that only waiting moves it would never end.
+const enough = 10_000
+
+func (l *link) spins() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls++; l.calls == enough {
+		l.world.violate("%s goes round in circles", l.name)
+	}
+	return l.calls >= enough
+}
+
+func spinning() error {
+	return &replicator.Failure{Class: replicator.Blocked, Reason: "spinning"}
+}
+
 // inlet is a program's view of the source file.
 type inlet struct {
 	*fake.Source
 
-	mu   sync.Mutex
-	busy int
+	mu    sync.Mutex
+	busy  int
+	calls int
 }
 
 // fail makes the next reads fail.
@@ -223,7 +245,12 @@ func (i *inlet) Read(ctx context.Context, after replicator.Cursor, limit int) (r
 	if busy {
 		i.busy--
 	}
+	i.calls++
+	spins := i.calls >= enough
 	i.mu.Unlock()
+	if spins {
+		return replicator.Chunk{}, spinning()
+	}
 	if busy {
 		return replicator.Chunk{}, transient("source_busy")
 	}

@@ -139,6 +139,9 @@ func newHistory(t *rapid.T, on crm, cover map[string]int) *history {
 	h.mapper = mapper
 	h.operator = &link{client: on.connect(), world: h.world, name: "the operator"}
 	on.taste(usual)
+	if s, ok := on.(*server); ok {
+		s.move(rapid.IntRange(0, 3).Draw(t, "ids moved") == 3)
+	}
 	on.mute(rapid.Bool().Draw(t, "row unnamed"))
 	return h
 }

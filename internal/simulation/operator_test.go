@@ -154,7 +154,10 @@ func (h *history) retry() {
 		return
 	}
 	letter := rapid.SampledFrom(h.listed).Draw(h.T, "letter")
-	wider := rapid.Bool().Draw(h.T, "the table takes it now")
+	h.retryOne(letter, rapid.Bool().Draw(h.T, "the table takes it now"))
+}
+
+func (h *history) retryOne(letter fake.Letter, wider bool) {
 	if wider {
 		h.crm.taste(anything)
 		defer h.crm.taste(usual)
@@ -172,6 +175,28 @@ func (h *history) retry() {
 	h.note("the operator tries the dead letter at %d of generation %d again: %s", letter.Position, letter.Generation, done)
 	h.count("dead letter retried: " + firstWord(done))
 	h.anywhere[numberOf(letter.MessageID)] = true
+}
+
+// letterBetween has a message refused for an edit that was read together with
+// it, and its letter delivered before the cursor comes to the edit.
+func (h *history) letterBetween() {
+	if rapid.IntRange(0, 2).Draw(h.T, "really") < 2 {
+		return
+	}
+	i := rapid.IntRange(0, 1).Draw(h.T, "loop")
+	h.messages(h.file, rapid.IntRange(1, 3).Draw(h.T, "how many"))
+	edit := h.change(mapping.KindEdit)
+	edit.MessageID, edit.Version, edit.Text = fmt.Sprint("m", h.ids), 4, new(h.editText(h.ids, 4))
+	h.messages(h.file, rapid.IntRange(0, 2).Draw(h.T, "how many"))
+	h.append(h.file, edit)
+	for range 12 {
+		h.step(i)
+		h.listed = slices.DeleteFunc(h.crm.letters(), func(l fake.Letter) bool { return l.MessageID != edit.MessageID })
+		if len(h.listed) > 0 {
+			h.retryOne(h.listed[0], true)
+			return
+		}
+	}
 }
 
 // retryBeside tries a dead letter again while a loop's transaction, with an edit

@@ -78,7 +78,9 @@ func (h *history) restoreCRM() {
 		h.afterLoss()
 	case "no state":
 		h.dumps = nil
-		h.init()
+		if rapid.Bool().Draw(h.T, "decided at once") {
+			h.init()
+		}
 	}
 }
 
