@@ -1,12 +1,14 @@
 package mysql_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"sidestream/internal/mysql"
 	"sidestream/internal/testkit/conformance"
+	"sidestream/internal/testkit/fake"
 	"sidestream/internal/testkit/mariadb"
 	"sidestream/replicator"
 )
@@ -72,16 +74,38 @@ func readDeadLetters(tb testing.TB, db mariadb.DB) []int64 {
 	return all
 }
 
-func TestTarget_conforms(t *testing.T) {
-	conformance.RunTarget(t, func(tb testing.TB) conformance.CRM {
-		tb.Helper()
-		db := mariadb.Shared(tb).Database(tb)
-		return conformance.CRM{
-			New:         func() replicator.Target { return newTarget(tb, options(db)) },
-			Rows:        func() []conformance.Row { return readRows(tb, db) },
-			Delete:      func(id int64) { db.Exec(tb, "DELETE FROM messages WHERE id = ?", id) },
-			DeadLetters: func() []int64 { return readDeadLetters(tb, db) },
-			Refused:     strings.Repeat("too long for a TEXT column ", 2500),
-		}
-	})
+func TestTarget_conforms(t *testing.T) { conformance.RunTarget(t, newCRM) }
+
+func TestTarget_desk_conforms(t *testing.T) { conformance.RunDesk(t, newCRM) }
+
+// desk is the operator's side under the names of the suite.
+type desk struct{ *mysql.Target }
+
+func (d desk) LedgerEnd(ctx context.Context) (int64, error) {
+	o, err := d.Overview(ctx)
+	return o.LedgerEnd, err
+}
+
+func (d desk) Decide(ctx context.Context, expect, next replicator.Cursor) error {
+	return d.Target.Decide(ctx, mysql.Decision{Action: "decided", Expect: expect, Next: next})
+}
+
+func (d desk) Retry(ctx context.Context, l fake.Letter, compute func(replicator.Cursor) (replicator.Item, error)) (string, error) {
+	outcome, err := d.Target.Retry(ctx, mysql.DeadLetter{Generation: l.Generation, Position: l.Position, MessageID: l.MessageID}, compute)
+	return string(outcome), err
+}
+
+func newCRM(tb testing.TB) conformance.CRM {
+	tb.Helper()
+	db := mariadb.Shared(tb).Database(tb)
+	return conformance.CRM{
+		New:         func() replicator.Target { return newTarget(tb, options(db)) },
+		Rows:        func() []conformance.Row { return readRows(tb, db) },
+		Delete:      func(id int64) { db.Exec(tb, "DELETE FROM messages WHERE id = ?", id) },
+		DeadLetters: func() []int64 { return readDeadLetters(tb, db) },
+		Desk:        func() conformance.Desk { return desk{newTarget(tb, options(db))} },
+		PutCursor:   func(position int64) { db.Exec(tb, "UPDATE sidestream_cursor SET position = ?", position) },
+		Truncate:    func() { db.Exec(tb, "TRUNCATE TABLE messages") },
+		Refused:     strings.Repeat("too long for a TEXT column ", 2500),
+	}
 }
