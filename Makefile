@@ -73,6 +73,17 @@ show-core: ## show what the core promises, one proof after the other
 show-changes: ## show that edits, unsends and erasures end the same in every order
 	go test -count=1 -v -run TestShowChanges ./internal/e2e
 
+show-simulation: ## play ten thousand histories, and print what happened how often
+	go test -count=1 -v -run '^TestSimulation$$' ./internal/simulation -rapid.checks=10000
+
+# What docs/PROOF.md is about, machine by machine.
+.PHONY: show-simulation show-chaos
+show-chaos: ## show what the storm finds, with the numbers
+	$(MAKE) --no-print-directory show-simulation
+	go test -count=1 -v -timeout 20m -run '^TestSimulation_on_a_server$$' ./internal/simulation -rapid.checks=300
+	go test -count=1 -v -run TestModel ./internal/model
+	go test -tags planted -count=1 -v -timeout 60m -run TestShowPlantedStorm ./internal/planted
+
 # The tests that docs/GUARANTEES.md names, but for those that are asked for more
 # than every day, and where they are.
 FAULTS = $(shell grep -o '`Test[A-Za-z_0-9]*' docs/GUARANTEES.md | tr -d '`' | grep -v '^TestShow' | sort -u | paste -s -d '|')

@@ -28,6 +28,8 @@ func (h *history) resolve() {
 			h.resume("because of " + reason)
 		case "target_cursor_lost", "cursor_undecided":
 			h.init()
+		case "target_refuses_all":
+			// It was the table, and it takes rows again.
 		default:
 			h.fail("%s is blocked, and nobody knows why: %s", l.name, s.Failure)
 		}
@@ -159,9 +161,14 @@ func (h *history) retry() {
 		return
 	}
 	letter := rapid.SampledFrom(h.listed).Draw(h.T, "letter")
-	wider := rapid.Bool().Draw(h.T, "the table takes it now")
-	h.crm.accept(wider)
-	defer h.crm.accept(false)
+	h.retryOne(letter, rapid.Bool().Draw(h.T, "the table takes it now"))
+}
+
+func (h *history) retryOne(letter fake.Letter, wider bool) {
+	if wider {
+		h.crm.taste(anything)
+		defer h.crm.taste(usual)
+	}
 	done, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {
 		change, history, err := h.file.Message(h.Context(), cursor, letter.Position)
 		if err != nil {
@@ -175,6 +182,28 @@ func (h *history) retry() {
 	h.note("the operator tries the dead letter at %d of generation %d again: %s", letter.Position, letter.Generation, done)
 	h.count("dead letter retried: " + firstWord(done))
 	h.anywhere[numberOf(letter.MessageID)] = true
+}
+
+// letterBetween has a message refused for an edit that was read together with
+// it, and its letter delivered before the cursor comes to the edit.
+func (h *history) letterBetween() {
+	if rapid.IntRange(0, 2).Draw(h.T, "really") < 2 {
+		return
+	}
+	i := rapid.IntRange(0, 1).Draw(h.T, "loop")
+	h.messages(h.file, rapid.IntRange(1, 3).Draw(h.T, "how many"))
+	edit := h.change(mapping.KindEdit)
+	edit.MessageID, edit.Version, edit.Text = fmt.Sprint("m", h.ids), 4, new(h.editText(h.ids, 4))
+	h.messages(h.file, rapid.IntRange(0, 2).Draw(h.T, "how many"))
+	h.append(h.file, edit)
+	for range 12 {
+		h.step(i)
+		h.listed = slices.DeleteFunc(h.crm.letters(), func(l fake.Letter) bool { return l.MessageID != edit.MessageID })
+		if len(h.listed) > 0 {
+			h.retryOne(h.listed[0], true)
+			return
+		}
+	}
 }
 
 // retryBeside tries a dead letter again while a loop's transaction, with an edit
@@ -206,8 +235,8 @@ func (h *history) retryBeside() {
 	c.Kind, c.Version = mapping.KindEdit, rapid.Int64Range(1, 3).Draw(h.T, "version")
 	c.Text = new(h.editText(h.ids, c.Version))
 	h.append(h.file, c)
-	h.crm.accept(true)
-	defer h.crm.accept(false)
+	h.crm.taste(anything)
+	defer h.crm.taste(usual)
 	done := make(chan struct{})
 	var began bool
 	outcome, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {
