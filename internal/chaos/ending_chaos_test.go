@@ -109,6 +109,7 @@ func (s *storm) finish() {
 	for _, site := range s.sites {
 		for i := range site.slots {
 			if p := site.slots[i].process; p != nil {
+				s.ask(&site.slots[i])
 				p.Term(s.T)
 				p.WantExit(s.T, patience, 0)
 				site.slots[i].process = nil
@@ -225,6 +226,9 @@ func (s *storm) side(site *site) side {
 		s.Fatal(err)
 	}
 	name := fmt.Sprintf("source-%d", site.source)
+	if at, end := s.db.Int(s.T, "SELECT position FROM sidestream_cursor WHERE source = ?", name), head(s.T, site.path); at != end {
+		s.findings.add(cursorWrong, "source %d: the cursor is at position %d, the file ends at %d", site.source, at, end)
+	}
 	for _, row := range s.db.Rows(s.T, "SELECT first_position, length, first_crm_id, step FROM sidestream_ledger WHERE source = ? AND generation = "+
 		"(SELECT generation FROM sidestream_cursor WHERE source = ?)", name, name) {
 		for i := range number(row[1]) {

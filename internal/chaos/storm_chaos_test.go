@@ -238,7 +238,7 @@ func (s *storm) watch() {
 	}
 	for _, site := range s.sites {
 		if ended(fmt.Sprintf("the writer of source %d", site.source), site.writer) {
-			site.writer = nil
+			site.writer, site.frozen = nil, false
 			site.startWriter(s.T)
 		}
 		for i := range site.slots {
