@@ -23,11 +23,13 @@ const (
 	redelivered    kind = "acknowledged, delivered again"
 	triedAgain     kind = "not acknowledged, delivered again"
 	forgeryRefused kind = "forged deliveries refused"
-	strangerRows   kind = "rows of strangers"
-	refusedTrigger kind = "messages that a trigger refused"
-	refusedTooLong kind = "messages too long for the column"
-	retriedLetters kind = "dead letters retried at the end"
-	foundCommitted kind = "COMMITs in doubt, found committed"
+	// forgeryAccepted is what must not happen.
+	forgeryAccepted kind = "forged deliveries accepted"
+	strangerRows    kind = "rows of strangers"
+	refusedTrigger  kind = "messages that a trigger refused"
+	refusedTooLong  kind = "messages too long for the column"
+	retriedLetters  kind = "dead letters retried at the end"
+	foundCommitted  kind = "COMMITs in doubt, found committed"
 )
 
 // wanted lists everything that has to happen in every storm.

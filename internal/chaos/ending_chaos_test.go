@@ -110,6 +110,7 @@ func (s *storm) finish() {
 		for i := range site.slots {
 			if p := site.slots[i].process; p != nil {
 				s.ask(&site.slots[i])
+				p.WaitOutput(s.T, patience, `"msg"`)
 				p.Term(s.T)
 				p.WantExit(s.T, patience, 0)
 				site.slots[i].process = nil

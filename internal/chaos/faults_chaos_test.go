@@ -61,6 +61,7 @@ func (s *storm) replicator(site *site, f fault) {
 		s.after(f.length/4, restart)
 	case replicatorTerminated:
 		slot.thaw(s.T)
+		p.WaitOutput(s.T, patience, `"msg"`) // before that it is no program yet
 		p.Term(s.T)
 		if code := p.Wait(s.T, patience); code != 0 {
 			s.findings.add(programFailed, "source %d: a replicator that was asked to end: exit code %d: %s", site.source, code, lastLine(p.Stderr()))
