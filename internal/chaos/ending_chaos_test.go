@@ -73,9 +73,15 @@ func (s *storm) end() {
 // drain waits until everything is applied.
 func (s *storm) drain(what string) bool {
 	for _, site := range s.sites {
-		if err := s.eventually(30*time.Second, func() error { return site.drained(s.T, 0) }); err != nil {
-			s.findings.add(missing, "not drained: %v; %s", err, lastLine(site.slots[0].process.Stderr()))
-			return false
+		for i := range site.slots {
+			p := site.slots[i].process
+			if p == nil {
+				continue
+			}
+			if err := s.eventually(30*time.Second, func() error { return site.drained(s.T, i) }); err != nil {
+				s.findings.add(missing, "not drained: replicator %d: %v; %s", i, err, lastLine(p.Stderr()))
+				return false
+			}
 		}
 	}
 	s.say("%s", what)

@@ -21,7 +21,7 @@ func (s *storm) strike(f fault) {
 	case replicatorKilled, replicatorTerminated, replicatorFrozen:
 		s.replicator(site, f)
 	case replicatorDoubled:
-		s.double(site, f)
+		s.double(s.sites[0], f) // the other one has twins anyway
 	case writerKilled, writerTerminated, writerFrozen:
 		s.writer(site, f)
 	case crmKilled, crmFrozen, serverZone:
@@ -50,7 +50,11 @@ func (s *storm) replicator(site *site, f fault) {
 	}
 	p := slot.process
 	s.ask(slot)
-	restart := func() { site.startReplicator(s.T, 0) }
+	again := 0
+	if site.twins && slot == &site.slots[1] {
+		again = 1
+	}
+	restart := func() { site.startReplicator(s.T, again) }
 	switch f.kind {
 	case replicatorKilled:
 		p.Kill(s.T)

@@ -25,7 +25,9 @@ const (
 
 // site is one source: a writer with its file, and the replicators beside it.
 type site struct {
-	source  int
+	source int
+	// twins is true where a second replicator runs all the time.
+	twins   bool
 	dir     string
 	path    string
 	config  string
@@ -64,7 +66,7 @@ type slot struct {
 func newSite(t *testing.T, seed uint64, source int, db mariadb.DB, graph string) *site {
 	t.Helper()
 	local := func() string { return fmt.Sprintf("127.0.0.1:%d", testkit.Port(t)) }
-	s := &site{source: source, dir: t.TempDir(), webhook: local(), talk: newConversation(seed, source), lostBehind: map[string]int64{}}
+	s := &site{source: source, twins: source == 1, dir: t.TempDir(), webhook: local(), talk: newConversation(seed, source), lostBehind: map[string]int64{}}
 	s.path, s.config = filepath.Join(s.dir, "messages.db"), filepath.Join(t.TempDir(), "config.toml")
 	for i := range s.slots {
 		s.slots[i].listen = local()

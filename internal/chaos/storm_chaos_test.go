@@ -106,6 +106,9 @@ func (s *storm) run() {
 		if err := s.eventually(patience, func() error { return site.drained(s.T, 0) }); err != nil {
 			s.Fatal(err)
 		}
+		if site.twins {
+			site.startReplicator(s.T, 1)
+		}
 	}
 	s.begin()
 	for _, f := range schedule(s.seed, s.duration) {
