@@ -163,11 +163,11 @@ func (r *resumption) claimed(ctx context.Context, id int64, was mapping.Record, 
 
 // letterOf is the dead letter of a message that the CRM does not hold.
 func letterOf(item Item) Letter {
-	l := Letter{Position: item.Position, MessageID: item.MessageID, Code: item.Code, Reason: item.Reason}
+	reason := item.Reason
 	if item.Op != OpPark {
-		l.Reason = ReasonRowGone
+		reason = ReasonRowGone
 	}
-	return l
+	return Letter{Position: item.Position, MessageID: item.MessageID, Code: item.Code, Reason: reason}
 }
 
 // lostRetries are the messages up to a position that a retry had delivered behind
