@@ -133,8 +133,12 @@ func Resume(ctx context.Context, file File, table Table, mapper *mapping.Mapper,
 	}
 	next, err := r.at(ctx, agreed.position)
 	next.Generation++
-	return Resumption{Next: next, Detail: fmt.Sprintf("the file's numbering starts anew: generation %d, behind position %d, the last one that the file and the CRM agree upon; %d positions of the file follow",
-		next.Generation, agreed.position, last-agreed.position)}, err
+	detail := fmt.Sprintf("the file's numbering starts anew: generation %d, behind position %d, the last one that the file and the CRM agree upon; %d positions of the file follow",
+		next.Generation, agreed.position, last-agreed.position)
+	if agreed.position < now.StartPosition && agreed.position < last {
+		detail += fmt.Sprintf("; replication had begun behind position %d, and nothing tells which of those before it are new: they are sent too (cursor set chooses another place)", now.StartPosition)
+	}
+	return Resumption{Next: next, Detail: detail}, err
 }
 
 // sameFile decides for a file that is the one that was applied.
@@ -224,15 +228,17 @@ func (r *resumption) prove(ctx context.Context, id string, from int64) (proof, e
 			continue
 		}
 		if AnchorHash(row) != a.Hash {
-			// From here on other rows follow, and none of them was there when
-			// replication began.
-			p.upTo, p.first = min(p.upTo, a.Position-1), min(p.first, a.Position-1)
+			// From here on other rows follow.
+			missing = a.Position
 			break
 		}
 		p.proven, missing = a.Position, 0
 	}
 	if missing > 0 {
-		p.upTo = min(p.upTo, missing-1)
+		// What lies behind the last row that is proven may be new, also where
+		// replication had begun further on: to send an old message once more is
+		// better than to send a new one never.
+		p.upTo, p.first = min(p.upTo, missing-1), min(p.first, p.proven)
 	}
 	p.first = min(p.first, p.upTo)
 	return p, nil

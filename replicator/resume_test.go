@@ -47,6 +47,34 @@ func at(changes []mapping.Change) []mapping.Change {
 }
 
 func TestResume(t *testing.T) {
+	t.Run("sends_what_came_after_an_older_file_from_before_the_beginning", func(t *testing.T) {
+		b := setup(t)
+		b.server.Insert(mapping.Record{UserID: "x", Direction: "in", Message: "history"})
+		b.source.Append(at(sayMany(1, 90))...)
+		older := b.source.Copy()
+		b.source.Append(at(sayMany(91, 100))...)
+		anchors, id, err := b.source.Anchors(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := replicator.Cursor{Known: true, Generation: 1, SourceID: id, StartPosition: 100, Position: 100, Anchors: anchors, Decision: "init-1-0", Attempt: "init-1-0"}
+		if err := b.target.Init(t.Context(), begun); err != nil {
+			t.Fatal(err)
+		}
+		b.source.Append(at(sayMany(101, 105))...)
+		b.drain(t)
+		for _, more := range []int{5, 60} {
+			b.source.Become(older.Copy())
+			b.source.Append(at(sayMany(1000*more+1, 1000*more+more))...)
+			b.join(t)
+			b.resume(t)
+			for i := range more {
+				if text := fmt.Sprint("text ", 1000*more+1+i); !slices.Contains(b.messages(), text) {
+					t.Fatalf("%q of %d is lost", text, more)
+				}
+			}
+		}
+	})
 	t.Run("does_not_send_a_message_again_that_was_edited_behind_the_ledgers_end", func(t *testing.T) {
 		b := setup(t)
 		b.source.Append(at(sayMany(1, 3))...)
