@@ -47,6 +47,9 @@ func TestTarget_table(t *testing.T) {
 			blockedAt(t, r, "target_rewound")
 		}
 		s.wantTexts(t)
+		// No replicator runs, and what the last one has found is there to see.
+		wantText(t, s.command(t, 0, "status"), "problem       blocked: target_rewound", "lag           not known", "next step     run: replicator cursor resume --dry-run")
+		wantText(t, s.command(t, 3, "status", "--max-lag", "1h"), "replication is blocked: target_rewound")
 		s.command(t, 0, "cursor", "resume")
 		carryOn(t, r)
 		s.want(t)
