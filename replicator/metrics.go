@@ -88,8 +88,8 @@ type gauge struct{ name, help string }
 
 func gauges() map[string]gauge {
 	return map[string]gauge{
-		"lag_seconds":                    {"lag_seconds", "Age of the oldest change that is not applied; absent while cursor or source are not certain."},
-		"lag_changes":                    {"lag_changes", "Positions between the cursor and the end of the source; absent while cursor or source are not certain."},
+		"lag_seconds":                    {"lag_seconds", "Age of the oldest change that is not applied; absent while cursor, source or target are not certain."},
+		"lag_changes":                    {"lag_changes", "Positions between the cursor and the end of the source; absent while cursor, source or target are not certain."},
 		"source_position":                {"source_position", "Highest position in the source."},
 		"applied_position":               {"applied_position", "The cursor: everything up to it is in the CRM."},
 		"cursor_known":                   {"cursor_known", "1 where the cursor has been read from the CRM since the start."},

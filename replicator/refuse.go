@@ -136,6 +136,11 @@ func itemOfRow(batch Batch, row int) int {
 	return -1
 }
 
+// PlainID is an id as long as Instagram's are. A plain record has it in every
+// place of an id of a person or account: a column that has no room for it
+// refuses every message, not just one.
+const PlainID = "17841400000000017"
+
 // canary is a record that nobody could refuse for what it contains.
 func canary(item Item) mapping.Record {
 	c := item.Record
@@ -143,8 +148,8 @@ func canary(item Item) mapping.Record {
 		c = item.Was
 	}
 	return mapping.Record{
-		UserID: "1", Username: "1", Direction: c.Direction, Message: "-",
+		UserID: PlainID, Username: PlainID, Direction: c.Direction, Message: "-",
 		CreatedAt: time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC),
-		MessageID: "1", AccountID: "1", SenderID: "1", RecipientID: "1", Status: "sent",
+		MessageID: "1", AccountID: PlainID, SenderID: PlainID, RecipientID: PlainID, Status: "sent",
 	}
 }

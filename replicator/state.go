@@ -32,7 +32,8 @@ type State struct {
 	// Failures counts the failures in a row.
 	Failures    int
 	NextAttempt time.Time
-	// LastSuccess is when the target last answered as it should.
+	// LastSuccess is when the target last answered as it should, whether there was
+	// anything to apply or not. When the cursor last moved is Cursor.UpdatedAt.
 	LastSuccess time.Time
 	// LastProgress is when the cursor last moved, or when there was nothing to do.
 	LastProgress time.Time
@@ -42,15 +43,32 @@ type State struct {
 	// SourceStrange is true from when the file turned out not to be the one that
 	// the cursor belongs to until it was read without complaint.
 	SourceStrange bool
+	// TargetStrange is true from when the target turned out to hold something else
+	// than the cursor says until a step went well.
+	TargetStrange bool
 	// TargetUp is false while the last attempt failed because of the target.
 	TargetUp bool
 }
 
 // LagKnown tells whether the distance between cursor and source means anything:
-// not before the cursor was read, and not while the file is another one than
-// the cursor belongs to, which could show no lag where everything is missing.
+// not before the cursor was read, and not while the file, or what the target
+// holds, is another one than the cursor belongs to: that could show no lag where
+// everything is missing.
 func (s State) LagKnown() bool {
-	return s.Cursor.Known && !s.SourceStrange
+	return s.Cursor.Known && !s.SourceStrange && !s.TargetStrange
+}
+
+// ofStrangeTarget tells whether a failure says that the target lacks rows that
+// the cursor counts as applied, or holds rows beyond it.
+func ofStrangeTarget(f *Failure) bool {
+	if f == nil || f.Class != Blocked {
+		return false
+	}
+	switch f.Reason {
+	case "target_cursor_behind", "target_cursor_lost", "target_rewound", "target_ahead", "ledger_ahead":
+		return true
+	}
+	return false
 }
 
 // State returns the loop's current state; safe for concurrent use.
@@ -103,6 +121,7 @@ func (r *Replicator) observe(progress bool, err error) {
 	if ofSource := s.Failure != nil && strings.HasPrefix(s.Failure.Reason, sourcePrefix); err == nil || ofSource {
 		s.SourceStrange = ofSource && s.Failure.Class == Blocked
 	}
+	s.TargetStrange = err != nil && (s.TargetStrange || ofStrangeTarget(s.Failure))
 	if err == nil {
 		s.Failures = 0
 		s.LastProgress, s.TargetUp = now, true

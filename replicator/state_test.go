@@ -1,6 +1,13 @@
 package replicator_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sidestream/replicator"
+)
 
 func TestReplicator_State_tells_how_long_a_step_takes(t *testing.T) {
 	b := setup(t)
@@ -29,5 +36,54 @@ func TestReplicator_State_tells_how_long_a_step_takes(t *testing.T) {
 	}
 	if since := b.State().StepSince; !since.IsZero() {
 		t.Errorf("a step in progress since %v after it has ended", since)
+	}
+}
+
+// TestReplicator_lag_of_another_target: where the target lacks what the cursor
+// counts as applied, no lag would be a lie; where it is mended there is one.
+func TestReplicator_lag_of_another_target(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	lags := func() (n int) {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if strings.Contains(f.GetName(), "_lag_") {
+				n++
+			}
+		}
+		return n
+	}
+	b := setup(t, func(o *replicator.Options) { o.Registerer, o.BatchRows = registry, 2 })
+	b.source.Append(sayMany(1, 4)...)
+	_, _ = b.Step(t.Context())
+	dump := b.server.Cursor("main")
+	b.drain(t)
+	if n := lags(); n != 2 {
+		t.Fatalf("%d series of the lag before, want 2", n)
+	}
+	b.server.SetCursor("main", dump)
+	b.source.Append(sayMany(5, 5)...)
+	_, _ = b.Step(t.Context()) // the compare-and-set misses
+	_, err := b.Step(t.Context())
+	wantBlocked(t, err, "target_cursor_behind")
+	if n := lags(); n != 0 || b.State().LagKnown() {
+		t.Errorf("%d series of the lag while the target lacks rows", n)
+	}
+	// That the server is away meanwhile says nothing about its rows.
+	b.target.Down = func() bool { return true }
+	if _, err := b.Step(t.Context()); err == nil || lags() != 0 {
+		t.Errorf("%d series of the lag after %v", lags(), err)
+	}
+	b.target.Down = nil
+	next := dump
+	next.Decision, next.Attempt = "a person's", "a person's"
+	if err := b.target.Decide(t.Context(), dump, next, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.drain(t)
+	if n := lags(); n != 2 {
+		t.Errorf("%d series of the lag after the decision, want 2", n)
 	}
 }

@@ -64,9 +64,6 @@ var thirdParty = map[string]map[string]string{
 	"github.com/sirupsen/logrus": {
 		"cmd/demo": "go-mysql-server logs through it and has to be kept quiet",
 	},
-	"golang.org/x/sync/semaphore": {
-		"internal/app": "the budget of bodies that are read at once",
-	},
 	"golang.org/x/sync/errgroup": {
 		"internal/app":       "wiring",
 		"internal/simulate":  "many senders at once",

@@ -198,7 +198,7 @@ func schema() []entry {
 		},
 		{
 			path: "crm.datetime_zone", to: func(c *Config) any { return &c.CRM.DatetimeZone }, check: zone,
-			doc: "Zone of a DATETIME created_at column, UTC or an offset; empty with a TIMESTAMP column.",
+			doc: "Zone of a DATETIME created_at column, UTC or an offset; empty with a TIMESTAMP column. Changed later, edits and unsends miss all older rows.",
 		},
 		{
 			path: "crm.too_long", to: func(c *Config) any { return &c.CRM.TooLong }, def: "park", check: oneOf("park", "cut"),

@@ -135,7 +135,8 @@ func fetch(t *testing.T, url string) string {
 }
 
 // blockedLoop returns the metrics of a loop that has applied a change and was
-// blocked then: some series exist in such a state only.
+// blocked then, by a table that refuses everything: some series exist in such a
+// state only, and the lag is known in it.
 func blockedLoop(t *testing.T) string {
 	t.Helper()
 	registry := prometheus.NewRegistry()
@@ -159,7 +160,9 @@ func blockedLoop(t *testing.T) string {
 	}
 	change.MessageID = "m2"
 	source.Append(change)
-	server.SetCursor("main", replicator.Cursor{})
+	server.Refuse = func(mapping.Record) *replicator.Failure {
+		return &replicator.Failure{Class: replicator.Data, Reason: "bad_value"}
+	}
 	for range 3 {
 		_, err = loop.Step(t.Context())
 	}

@@ -175,6 +175,28 @@ func TestTarget_backups(t *testing.T) {
 		carryOn(t, s.loop(t))
 		s.want(t)
 	})
+	t.Run("the_table_alone_and_what_was_skipped_is_sent", func(t *testing.T) {
+		s := newSite(t, mariadb.Shared(t).Database(t))
+		s.say(t, 3)
+		r := s.loop(t)
+		carryOn(t, r)
+		s.db.Exec(t, "CREATE TABLE backup AS SELECT * FROM messages")
+		s.say(t, 2)
+		s.command(t, 0, "cursor", "set", "--at", "end", "--yes")
+		s.say(t, 3)
+		r = s.loop(t)
+		carryOn(t, r)
+		s.wantTexts(t, slices.Concat(s.texts[:3], s.texts[5:])...)
+
+		s.db.Exec(t, "TRUNCATE messages")
+		s.db.Exec(t, "INSERT INTO messages SELECT * FROM backup")
+		s.say(t, 1)
+		r = s.loop(t)
+		blockedAt(t, r, "target_rewound")
+		s.command(t, 0, "cursor", "resume")
+		carryOn(t, r)
+		s.want(t)
+	})
 	t.Run("the_state_tables_alone_whatever_happened_to_single_messages", func(t *testing.T) {
 		for name, tt := range map[string]struct {
 			before func(*testing.T, *site)

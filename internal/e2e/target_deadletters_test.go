@@ -131,6 +131,23 @@ func TestTarget_deadletters(t *testing.T) {
 		s.command(t, 0, "dead-letters", "retry")
 		s.want(t)
 	})
+	t.Run("one_whose_source_is_gone_holds_up_no_other", func(t *testing.T) {
+		s := newSite(t, mariadb.Shared(t).Database(t))
+		s.db.Exec(t, refuseBad)
+		s.sayTexts(t, "one", "bad two", "three", "bad four", "five")
+		carryOn(t, s.loop(t))
+		// What a replaced source and a deleted row leave behind.
+		s.db.Exec(t, "INSERT INTO sidestream_dead_letters (source, generation, position, message_id, code, reason, attempts) VALUES ('main', 0, 2, 'mid.of another file', '1406', 'too_long', 1)")
+		onFile(t, s.path(), "DELETE FROM messages WHERE seq = 2")
+		s.db.Exec(t, "INSERT INTO sidestream_dead_letters (source, generation, position, message_id, code, reason, attempts) VALUES ('main', 0, 4, 'mid.of another file', '1406', 'too_long', 1)")
+		s.db.Exec(t, "DROP TRIGGER refuse")
+		out := s.command(t, 1, "dead-letters", "retry")
+		wantText(t, out, "position 2 of generation 0: not tried (blocked: source_row_gone", "position 4 of generation 0: not tried (blocked: dead_letter_differs",
+			"position 2 of generation 1: not tried (blocked: source_row_gone", "position 4: applied", "for 3", "next: close those in SQL")
+		s.wantTexts(t, "one", "three", "five", "bad four")
+		s.db.Exec(t, "UPDATE sidestream_dead_letters SET resolved_at = CURRENT_TIMESTAMP(6) WHERE resolved_at IS NULL")
+		s.command(t, 0, "dead-letters", "retry")
+	})
 	t.Run("beside_a_running_replicator", func(t *testing.T) {
 		s := newSite(t, mariadb.Shared(t).Database(t))
 		s.db.Exec(t, refuseBad)

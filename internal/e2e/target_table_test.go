@@ -47,6 +47,9 @@ func TestTarget_table(t *testing.T) {
 			blockedAt(t, r, "target_rewound")
 		}
 		s.wantTexts(t)
+		// No replicator runs, and what the last one has found is there to see.
+		wantText(t, s.command(t, 0, "status"), "problem       blocked: target_rewound", "lag           not known", "next step     run: replicator cursor resume --dry-run")
+		wantText(t, s.command(t, 3, "status", "--max-lag", "1h"), "replication is blocked: target_rewound")
 		s.command(t, 0, "cursor", "resume")
 		carryOn(t, r)
 		s.want(t)
@@ -232,6 +235,9 @@ func TestTarget_table(t *testing.T) {
 	})
 	t.Run("a_table_that_alters_what_is_written_is_named_by_check", func(t *testing.T) {
 		for name, tt := range map[string]struct{ alter, want string }{
+			"the_user_by_its_type":    {"ALTER TABLE messages MODIFY user_id FLOAT", "not found by its user, direction and time"},
+			"no_user_in_an_int":       {"ALTER TABLE messages MODIFY user_id INT", "a plain row is refused"},
+			"no_user_in_few_letters":  {"ALTER TABLE messages MODIFY user_id VARCHAR(12)", "a plain row is refused"},
 			"the_time_by_its_type":    {"ALTER TABLE messages MODIFY created_at DATE, MODIFY id BIGINT AUTO_INCREMENT", "not found by its user, direction and time"},
 			"the_user_by_a_trigger":   {"CREATE TRIGGER alters BEFORE INSERT ON messages FOR EACH ROW SET NEW.user_id = CONCAT('ig:', NEW.user_id)", "not found by its user, direction and time"},
 			"the_text_by_a_trigger":   {"CREATE TRIGGER alters BEFORE UPDATE ON messages FOR EACH ROW SET NEW.message = OLD.message", "a changed text is not what was written"},
@@ -247,6 +253,64 @@ func TestTarget_table(t *testing.T) {
 				s.wantTexts(t)
 			})
 		}
+	})
+	t.Run("a_table_that_takes_no_id_below_zero_is_no_fault", func(t *testing.T) {
+		for name, alter := range map[string]string{
+			"partitions": "ALTER TABLE messages PARTITION BY LIST (id DIV 1000000) (PARTITION p0 VALUES IN (0, 1, 2))",
+			"a_trigger":  "CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW BEGIN IF NEW.id < 0 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'; END IF; END",
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := fresh(t)
+				s.db.Exec(t, alter)
+				if out := s.command(t, 0, "check"); !strings.Contains(out, "a row can be added, found again and changed") {
+					t.Error("check found something")
+				}
+				s.wantTexts(t)
+			})
+		}
+	})
+	t.Run("a_column_too_narrow_for_any_user_parks_none", func(t *testing.T) {
+		for name, alter := range map[string]string{"int": "MODIFY user_id INT", "letters": "MODIFY user_id VARCHAR(12)"} {
+			t.Run(name, func(t *testing.T) {
+				s := fresh(t)
+				s.db.Exec(t, "ALTER TABLE messages "+alter)
+				var texts []string
+				for n := range 20 {
+					c := change(n+1, mapping.KindMessage, fmt.Sprint("text ", n+1))
+					c.SenderID = fmt.Sprint(90_000_000_000_000_000 + n)
+					s.commit(t, c)
+					texts = append(texts, *c.Text)
+				}
+				r := s.loop(t)
+				blockedAt(t, r, "target_refuses_all")
+				s.db.Exec(t, "ALTER TABLE messages MODIFY user_id VARCHAR(100)")
+				carryOn(t, r)
+				s.wantTexts(t, texts...)
+			})
+		}
+	})
+	t.Run("one_user_too_long_for_the_column_is_parked_alone", func(t *testing.T) {
+		s := fresh(t)
+		s.db.Exec(t, "ALTER TABLE messages MODIFY user_id VARCHAR(20)")
+		s.say(t, 3)
+		long := change(4, mapping.KindMessage, "long")
+		long.SenderID = strings.Repeat("9", 30)
+		s.commit(t, long)
+		carryOn(t, s.loop(t))
+		s.want(t)
+		if got := s.letters(t); len(got) != 1 || got[0].Position != 4 {
+			t.Errorf("dead letters: %+v", got)
+		}
+	})
+	t.Run("a_table_that_alters_user_and_time_is_no_restored_one", func(t *testing.T) {
+		s := fresh(t)
+		s.db.Exec(t, "CREATE TRIGGER alters BEFORE INSERT ON messages FOR EACH ROW SET NEW.user_id = CONCAT('ig:', NEW.user_id), NEW.created_at = NEW.created_at + INTERVAL 1 HOUR")
+		for range 3 {
+			s.say(t, 2)
+			carryOn(t, s.loop(t))
+			carryOn(t, s.loop(t))
+		}
+		s.want(t)
 	})
 	t.Run("a_time_that_changes_by_itself", func(t *testing.T) {
 		s := fresh(t)

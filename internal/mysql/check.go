@@ -20,7 +20,8 @@ type Finding struct {
 
 // Check looks at everything that applying relies on and changes nothing, except
 // that it creates missing state tables like a first start would. A row that it
-// tries is rolled back.
+// tries is rolled back; what a trigger writes for it into a table without
+// transactions (MyISAM) stays.
 func (t *Target) Check(ctx context.Context) []Finding {
 	var findings []Finding
 	add := func(name, status, text, hint string) {

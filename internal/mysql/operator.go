@@ -235,7 +235,11 @@ type Overview struct {
 	Tail replicator.Tail
 	// Fallbacks counts the runs that hold a user id in a username's place.
 	Fallbacks int
-	Address   string
+	// Rewound is what replication is blocked by where a replicator has found, and
+	// noted in the state tables, that the CRM's table was emptied or restored; nil
+	// otherwise.
+	Rewound *replicator.Failure
+	Address string
 }
 
 // Overview reads the state tables without changing anything.
@@ -271,6 +275,13 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 		if err := s.conn.QueryRowContext(ctx, query, t.opt.Source).Scan(into); err != nil {
 			return fmt.Errorf("read the state tables: %w", err)
 		}
+	}
+	var marks int
+	if err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.meta+" WHERE name = ?", t.rewoundName()).Scan(&marks); err != nil {
+		return fmt.Errorf("read the state tables: %w", err)
+	}
+	if marks > 0 {
+		o.Rewound = rewound("a replicator has found that the CRM's table was emptied or restored, and nobody has decided since")
 	}
 	tail, err := t.runAt(ctx, s, o.Cursor.Generation, math.MaxInt64)
 	if tail.length > 0 {

@@ -73,6 +73,9 @@ func (t *Target) recogniseBehind(ctx context.Context, s *session, cursor replica
 			t.rebuilt = false
 			return nil
 		case !seen.ours && !seen.time:
+			if altered, err := t.alters(ctx, s); altered || err != nil {
+				return err
+			}
 			return t.unlessAccepted(ctx, s, cursor, l.Position, fmt.Sprintf("the row with id %d, which position %d became, is another one now: the table was emptied or restored, and its ids were given out again", id, l.Position))
 		}
 	}
@@ -86,6 +89,19 @@ func (t *Target) recogniseBehind(ctx context.Context, s *session, cursor replica
 		return t.unlessAccepted(ctx, s, cursor, behind[0].Position, "the CRM's table was made anew and lacks the last rows of this source")
 	}
 	return nil
+}
+
+// alters tells whether the table alters what is written into it: then a row that
+// is not what it was proves nothing.
+func (t *Target) alters(ctx context.Context, s *session) (bool, error) {
+	missed, err := t.roundTrip(ctx, s)
+	if _, failed := s.exec(ctx, "ROLLBACK"); failed != nil {
+		return false, failed
+	}
+	if err != nil && classify(err).Class == replicator.Transient {
+		return false, err
+	}
+	return missed != "", nil
 }
 
 // unlessAccepted is the failure of a table that was rewound, where no operator

@@ -35,8 +35,9 @@ func (t *Target) roundTrip(ctx context.Context, s *session) (missed string, err 
 		return "", err
 	}
 	was := mapping.Record{
-		UserID: "1", Username: "1", Direction: "in", Message: "-", CreatedAt: time.Date(2020, time.January, 2, 3, 4, 5, 0, time.UTC),
-		MessageID: "1", AccountID: "1", SenderID: "1", RecipientID: "1", Status: "sent",
+		UserID: replicator.PlainID, Username: replicator.PlainID, Direction: "in", Message: "-",
+		CreatedAt: time.Date(2020, time.January, 2, 3, 4, 5, 0, time.UTC),
+		MessageID: "1", AccountID: replicator.PlainID, SenderID: replicator.PlainID, RecipientID: replicator.PlainID, Status: "sent",
 	}
 	id, err := t.addPlain(ctx, s, was)
 	if err != nil {
@@ -60,7 +61,8 @@ func (t *Target) roundTrip(ctx context.Context, s *session) (missed string, err 
 }
 
 // addPlain adds a row and returns its id, which a trigger may have chosen. An id
-// below zero uses up none of those that the CRM's rows get.
+// below zero uses up none of those that the CRM's rows get; a table that takes
+// no such id (partitions by id, a trigger) gives the row one of its own.
 func (t *Target) addPlain(ctx context.Context, s *session, record mapping.Record) (int64, error) {
 	found, n := t.table.Load(), t.names
 	var highest, id int64
@@ -68,16 +70,23 @@ func (t *Target) addPlain(ctx context.Context, s *session, record mapping.Record
 		return 0, err
 	}
 	lowest := -int64(min(found.maxID, math.MaxInt32))
-	insert := t.insertHead()
-	if found.signedID {
-		insert = fmt.Sprintf("INSERT INTO %s (%s,%s) SELECT %d,", n.target, n.id, t.insertColumns(), lowest)
-	}
 	row := string(t.appendRow(nil, &record, found))
+	refused := !found.signedID
 	if found.signedID {
-		row = row[1 : len(row)-1]
+		_, err := s.exec(ctx, fmt.Sprintf("INSERT INTO %s (%s,%s) SELECT %d,%s", n.target, n.id, t.insertColumns(), lowest, row[1:len(row)-1]))
+		if refused = err != nil; refused {
+			if f := classify(err); f.Class == replicator.Transient && !f.Unknown {
+				return 0, err
+			}
+		}
 	}
-	if _, err := s.exec(ctx, insert+row); err != nil {
-		return 0, err
+	if refused {
+		// Anew, because a refusal may have ended the transaction.
+		for _, statement := range []string{"ROLLBACK", "START TRANSACTION", t.insertHead() + row} {
+			if _, err := s.exec(ctx, statement); err != nil {
+				return 0, err
+			}
+		}
 	}
 	err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT COALESCE(MAX(%s), 0) FROM %s WHERE %s = %d OR %s > %d", n.id, n.target, n.id, lowest, n.id, highest)).Scan(&id)
 	return id, err

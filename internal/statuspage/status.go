@@ -54,11 +54,14 @@ type Status struct {
 	// Head is the highest position in the source; nil where it cannot be read.
 	Head *int64 `json:"head"`
 	// LagChanges and LagSeconds are how far the cursor is behind the source;
-	// nil where the cursor or the source is not known.
+	// nil where cursor, source or target are not certain.
 	LagChanges *int64   `json:"lag_changes"`
 	LagSeconds *float64 `json:"lag_seconds"`
-	// LastSuccess is when a batch was last committed in the CRM by this
-	// process; zero where there was none yet.
+	// LastApplied is when the cursor last moved, by the CRM's clock where this
+	// process has not moved it; zero where it is not known.
+	LastApplied time.Time `json:"last_applied,omitzero"`
+	// LastSuccess is when the CRM last answered this process as it should, whether
+	// there was anything to apply or not; zero where it has not yet.
 	LastSuccess time.Time `json:"last_success,omitzero"`
 
 	CRMUp bool `json:"crm_up"`

@@ -31,7 +31,7 @@ func full(tb testing.TB) Status {
 		Class: "blocked", Reason: "target_rewound", Code: "1062", Detail: "the highest row of the ledger is gone",
 		Hint: "replicator cursor resume", NextAttempt: at.Add(30 * time.Second), StepSince: at.Add(-12 * time.Second),
 		CursorKnown: true, Generation: 2, Position: 880, AppliedTotal: 12345, Head: new(int64(1000)),
-		LagChanges: new(int64(120)), LagSeconds: new(191.6), LastSuccess: at.Add(-193 * time.Second),
+		LagChanges: new(int64(120)), LagSeconds: new(191.6), LastApplied: at.Add(-193 * time.Second), LastSuccess: at.Add(-2 * time.Second),
 		CRMUp: true, Enabled: true, DeadLettersOpen: 3,
 		Wakeups: map[string]int64{"poll": 7, "doorbell": 41}, Deaf: true,
 	}
@@ -79,7 +79,7 @@ func TestHandler_names(t *testing.T) {
 	want := []string{
 		"at", "version", "source", "database", "state", "since", "class", "reason", "code", "detail", "hint",
 		"next_attempt", "step_since", "cursor_known", "generation", "position", "applied_total", "head", "lag_changes",
-		"lag_seconds", "last_success", "crm_up", "enabled", "dead_letters_open", "wakeups", "deaf",
+		"lag_seconds", "last_applied", "last_success", "crm_up", "enabled", "dead_letters_open", "wakeups", "deaf",
 	}
 	w := httptest.NewRecorder()
 	h := Handler(func(context.Context) Status { return full(t) })
@@ -187,7 +187,7 @@ next step     replicator cursor resume
 			Status{
 				At: noon(t), Source: "main", Database: "messages.db", State: Running, CursorKnown: true,
 				Position: 1, AppliedTotal: 1, Head: new(int64(1)), LagChanges: new(int64(0)), LagSeconds: new(0.0),
-				CRMUp: true, Enabled: true, LastSuccess: noon(t).Add(-250 * time.Millisecond),
+				CRMUp: true, Enabled: true, LastApplied: noon(t).Add(-250 * time.Millisecond), LastSuccess: noon(t).Add(-time.Millisecond),
 			}, `
 source        main (messages.db)
 state         running

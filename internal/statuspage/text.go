@@ -102,8 +102,8 @@ func (s Status) applied() string {
 	if s.CursorKnown {
 		text = count(s.AppliedTotal, "change")
 	}
-	if !s.LastSuccess.IsZero() {
-		text += ", the last " + s.age(s.LastSuccess) + " ago"
+	if s.AppliedTotal > 0 && !s.LastApplied.IsZero() {
+		text += ", the last " + s.age(s.LastApplied) + " ago"
 	}
 	return text
 }

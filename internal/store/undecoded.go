@@ -38,6 +38,13 @@ func (s *Store) ListUndecoded(ctx context.Context, after int64, limit int) ([]St
 	return list, translate("list undecoded", rows.Err())
 }
 
+// LastUndecoded returns the id of the newest row, or 0. Ids are not used again.
+func (s *Store) LastUndecoded(ctx context.Context) (int64, error) {
+	var id int64
+	err := s.reading.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM undecoded").Scan(&id)
+	return id, translate("read undecoded", err)
+}
+
 // UndecodedBody returns the body of one row, or ErrNotFound. To replay it,
 // decode it and Commit the changes with Delivery.Resolves set to its id.
 func (s *Store) UndecodedBody(ctx context.Context, id int64) ([]byte, error) {

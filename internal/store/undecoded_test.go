@@ -44,6 +44,9 @@ func TestStore_ListUndecoded(t *testing.T) {
 	}, got); diff != "" {
 		t.Error(diff)
 	}
+	if last, err := s.LastUndecoded(t.Context()); err != nil || last != 5 {
+		t.Errorf("the newest is %d, %v", last, err)
+	}
 	if body, err := s.UndecodedBody(t.Context(), 5); err != nil || string(body) != "xxxx" {
 		t.Errorf("%q, %v", body, err)
 	}

@@ -10,6 +10,7 @@ type Handler struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
+	budget  budget
 	// Each kind of line has its own pace: a stranger who knocks without pause
 	// must not hide that the disk is full.
 	paces paces
@@ -24,7 +25,7 @@ func New(opts Options) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{opts: opts, log: opts.Logger, metrics: m}, nil
+	return &Handler{opts: opts, log: opts.Logger, metrics: m, budget: budget{limit: opts.MaxHeldBytes}}, nil
 }
 
 // ServeHTTP answers the handshake (GET) and deliveries (POST).

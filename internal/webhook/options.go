@@ -29,6 +29,10 @@ type Options struct {
 	AppSecrets func() ([]string, error)
 	// MaxBodyBytes limits a delivery. Defaults to 8 MiB.
 	MaxBodyBytes int64
+	// MaxHeldBytes limits what has arrived of all deliveries that are in progress;
+	// what goes beyond is refused for now. It is at least MaxBodyBytes. Defaults
+	// to 128 MiB.
+	MaxHeldBytes int64
 	// Commit stores a delivery durably before it returns nil. It is called from
 	// many goroutines with the request's context; the delivery is its to keep.
 	// Its errors are logged, so they must not quote what was delivered.
@@ -76,10 +80,16 @@ func (o *Options) validate() error {
 		return errors.New("webhook: Options.Commit is nil")
 	case o.MaxBodyBytes < 0:
 		return errors.New("webhook: Options.MaxBodyBytes is negative")
+	case o.MaxHeldBytes < 0:
+		return errors.New("webhook: Options.MaxHeldBytes is negative")
 	}
 	if o.MaxBodyBytes == 0 {
 		o.MaxBodyBytes = defaultMaxBodyBytes
 	}
+	if o.MaxHeldBytes == 0 {
+		o.MaxHeldBytes = defaultMaxHeldBytes
+	}
+	o.MaxHeldBytes = max(o.MaxHeldBytes, o.MaxBodyBytes)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

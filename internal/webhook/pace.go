@@ -11,7 +11,7 @@ const logInterval = time.Minute
 
 // paces holds a pace for each kind of line.
 type paces struct {
-	handshake, secrets, signature, overload, commit, undecoded pace
+	handshake, secrets, signature, overload, room, commit, undecoded pace
 }
 
 // pace lets one line through per logInterval and counts the others.

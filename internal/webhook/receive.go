@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"slices"
@@ -21,7 +20,8 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) int {
 	if !jsonContent(r.Header.Get("Content-Type")) {
 		return refuse(w, http.StatusUnsupportedMediaType)
 	}
-	body, code := h.read(w, r)
+	body, release, code := h.read(w, r)
+	defer release()
 	if code != http.StatusOK {
 		return refuse(w, code)
 	}
@@ -59,20 +59,27 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) int {
 	return http.StatusOK
 }
 
-// read returns the body and 200, or the status to refuse it with.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, int) {
+// read returns the body and 200, or the status to refuse it with. The body
+// counts against the budget until release is called.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (body []byte, release func(), code int) {
 	if r.ContentLength > h.opts.MaxBodyBytes {
-		return nil, http.StatusRequestEntityTooLarge
+		return nil, func() {}, http.StatusRequestEntityTooLarge
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBodyBytes))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, http.StatusRequestEntityTooLarge
-	}
-	if err != nil {
+	body, release, err := h.budget.read(http.MaxBytesReader(w, r.Body, h.opts.MaxBodyBytes))
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case err == nil:
+		return body, release, http.StatusOK
+	case tooLarge:
+		return nil, release, http.StatusRequestEntityTooLarge
+	case errors.Is(err, errNoRoom):
+		h.complain(&h.paces.room, "delivery refused for now", err)
+		w.Header().Set("Retry-After", retryAfter)
+		return nil, release, http.StatusServiceUnavailable
+	default:
 		// The sender went away or was too slow.
-		return nil, http.StatusBadRequest
+		return nil, release, http.StatusBadRequest
 	}
-	return body, http.StatusOK
 }
 
 // secrets returns the usable secrets. Where there is none, nothing can be told

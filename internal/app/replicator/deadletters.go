@@ -3,7 +3,6 @@ package replicator
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"text/tabwriter"
@@ -62,7 +61,7 @@ type deadLettersRetryCmd struct {
 }
 
 // Run tries letters again, one transaction each. It fails where one is still
-// refused.
+// refused or cannot be tried.
 func (cmd deadLettersRetryCmd) Run(a *app) error {
 	d, err := a.open()
 	if err != nil {
@@ -82,24 +81,40 @@ func (cmd deadLettersRetryCmd) Run(a *app) error {
 	return d.retryAll(a.ctx, letters)
 }
 
-// retryAll tries letters one by one and says what came of each.
+// retryAll tries letters one by one and says what came of each. Only a failure
+// that would meet every letter ends it.
 func (d *desk) retryAll(ctx context.Context, letters []mysql.DeadLetter) error {
 	mapper, err := newMapper(d.config)
 	if err != nil {
 		return err
 	}
-	refused := 0
+	client, err := newInstagram(d.config)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	book := newNameBook(client.Username)
+	refused, stranded := 0, 0
 	for _, l := range letters {
-		outcome, err := d.retry(ctx, mapper, l)
-		if outcome == mysql.RetriedRefused {
+		outcome, err := d.retry(ctx, mapper, book, l)
+		switch {
+		case outcome == mysql.RetriedRefused:
 			refused++
 			fmt.Fprintf(d.stdout, "position %d: refused again (%s)\n", l.Position, err)
-			continue
-		}
-		if err != nil {
+		case err != nil && ofLetter(err):
+			stranded++
+			fmt.Fprintf(d.stdout, "position %d of generation %d: not tried (%s)\n", l.Position, l.Generation, err)
+		case err != nil:
 			return failure(fmt.Errorf("position %d: %w", l.Position, err))
+		default:
+			fmt.Fprintf(d.stdout, "position %d: %s\n", l.Position, inWords(outcome))
 		}
-		fmt.Fprintf(d.stdout, "position %d: %s\n", l.Position, inWords(outcome))
+	}
+	if stranded > 0 {
+		return &console.HintError{
+			Err:  fmt.Errorf("%d of %d are still refused, and the source has no message any more for %d", refused, len(letters), stranded),
+			Hint: `close those in SQL: docs/OPERATIONS.md, "Dead letters"`,
+		}
 	}
 	if refused > 0 {
 		return &console.HintError{Err: fmt.Errorf("%d of %d are still refused", refused, len(letters)), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then: replicator dead-letters retry"}
@@ -108,6 +123,13 @@ func (d *desk) retryAll(ctx context.Context, letters []mysql.DeadLetter) error {
 		fmt.Fprintln(d.stdout, "no open dead letters")
 	}
 	return nil
+}
+
+// ofLetter tells whether a failure says something of its letter only: the source
+// was replaced, or its row deleted, since the letter was written.
+func ofLetter(err error) bool {
+	reason := replicator.AsFailure(err).Reason
+	return reason == "dead_letter_differs" || reason == "source_row_gone"
 }
 
 func inWords(outcome mysql.Retried) string {
@@ -128,8 +150,8 @@ func inWords(outcome mysql.Retried) string {
 // retry tries one letter. The username is asked for before the transaction,
 // which holds up a running replicator; the record is computed inside, from what
 // the cursor has passed at that moment.
-func (d *desk) retry(ctx context.Context, mapper *mapping.Mapper, l mysql.DeadLetter) (mysql.Retried, error) {
-	names, err := d.username(ctx, l.Position)
+func (d *desk) retry(ctx context.Context, mapper *mapping.Mapper, book *nameBook, l mysql.DeadLetter) (mysql.Retried, error) {
+	names, err := d.username(ctx, book, l.Position)
 	if err != nil {
 		return "", err
 	}
@@ -148,20 +170,15 @@ func (d *desk) retry(ctx context.Context, mapper *mapping.Mapper, l mysql.DeadLe
 
 // username looks up whom the change is about. Without an answer the user id
 // stands in, as it does everywhere.
-func (d *desk) username(ctx context.Context, position int64) (map[mapping.User]string, error) {
+func (d *desk) username(ctx context.Context, book *nameBook, position int64) (map[mapping.User]string, error) {
 	// Without anchors: the transaction that follows compares the file.
 	change, _, err := d.source.Message(ctx, replicator.Cursor{Position: position}, position)
 	if err != nil {
 		return nil, err
 	}
-	client, err := newInstagram(d.config)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	name, err := client.Username(ctx, change.User().UserID)
-	if err != nil || name == "" {
-		return nil, errors.Join(ctx.Err())
+	name := book.find(ctx, change.User())
+	if name == "" {
+		return nil, ctx.Err()
 	}
 	return map[mapping.User]string{change.User(): name}, nil
 }

@@ -21,7 +21,7 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 		At: time.Now(), Version: version, Source: d.config.Source.Name, Database: d.headline(),
 		State: phase(state.Phase), Since: state.Since, NextAttempt: state.NextAttempt, StepSince: state.StepSince,
 		CursorKnown: state.Cursor.Known, Generation: state.Cursor.Generation, Position: state.Cursor.Position, AppliedTotal: state.Cursor.AppliedTotal,
-		LastSuccess: state.LastSuccess, CRMUp: state.TargetUp, Enabled: d.config.CRM.Enabled, DeadLettersOpen: d.target.DeadLettersOpen(),
+		LastApplied: state.Cursor.UpdatedAt, LastSuccess: state.LastSuccess, CRMUp: state.TargetUp, Enabled: d.config.CRM.Enabled, DeadLettersOpen: d.target.DeadLettersOpen(),
 		Deaf: d.watcher.Deaf(), Wakeups: map[string]int64{},
 	}
 	for cause, n := range d.woken {
@@ -77,7 +77,7 @@ func addLag(ctx context.Context, s *statuspage.Status, source replicator.Source,
 
 type statusCmd struct {
 	JSON   bool          `help:"Print JSON."`
-	MaxLag time.Duration `placeholder:"5m" help:"Exit 3 where the lag is longer, or not known."`
+	MaxLag time.Duration `placeholder:"5m" help:"Exit 3 where the lag is longer or not known, or replication is blocked."`
 }
 
 // Run asks the running replicator, and reads both sides itself where none
@@ -115,6 +115,9 @@ func (cmd statusCmd) judge(s statuspage.Status) error {
 	if cmd.MaxLag <= 0 {
 		return nil
 	}
+	if s.Class == string(replicator.Blocked) {
+		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("replication is blocked: %s", s.Reason)}
+	}
 	if s.LagSeconds == nil {
 		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is not known")}
 	}
@@ -146,12 +149,17 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 		state.Cursor = overview.Cursor
 		s.CRMUp, s.DeadLettersOpen = true, int64(overview.DeadLettersOpen)
 		s.CursorKnown, s.Generation, s.Position, s.AppliedTotal = overview.Cursor.Known, overview.Cursor.Generation, overview.Cursor.Position, overview.Cursor.AppliedTotal
+		s.LastApplied = overview.Cursor.UpdatedAt
+		state.Failure, state.TargetStrange = overview.Rewound, overview.Rewound != nil
 	}
 	if _, err := source.Read(ctx, state.Cursor, 0); err != nil {
-		state.Failure = replicator.AsFailure(err)
-		state.SourceStrange = state.Failure.Class == replicator.Blocked
-		addFailure(&s, state.Failure)
+		f := replicator.AsFailure(err)
+		state.SourceStrange = f.Class == replicator.Blocked
+		if state.Failure == nil || state.SourceStrange {
+			state.Failure = f
+		}
 	}
+	addFailure(&s, state.Failure)
 	addLag(ctx, &s, source, state)
 	return s, nil
 }

@@ -1,6 +1,8 @@
 package writer
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
 	"log/slog"
@@ -16,6 +18,7 @@ import (
 	"sidestream/internal/config"
 	"sidestream/internal/statuspage"
 	"sidestream/internal/store"
+	"sidestream/internal/webhook"
 	"sidestream/mapping"
 )
 
@@ -157,6 +160,55 @@ func TestUndecoded(t *testing.T) {
 	wants(t, i.must(t, "undecoded", "drop", "2", "99"), "1 dropped")
 	wants(t, i.must(t, "undecoded", "drop", "--all"), "2 dropped")
 	wants(t, i.must(t, "undecoded", "list"), "0 undecoded")
+}
+
+// TestUndecoded_replay_ends: what decoding brings back as it was stays where it
+// is, even where a part of it is understood.
+func TestUndecoded_replay_ends(t *testing.T) {
+	event := func(members string) string {
+		return `{"sender":{"id":"` + person + `"},"recipient":{"id":"` + business + `"},"timestamp":1790000000000,` + members + `}`
+	}
+	for name, events := range map[string]string{
+		"half of an event is understood": event(`"message":{"mid":"m1"},"referral":{"ref":"x"}`),
+		"twice in one event":             event(`"message":{"mid":"m1"},"message_edit":{"mid":"m1"},"read":{}`),
+		"too many":                       event(`"message":{"mid":"m1","text":"a"}`) + strings.Repeat(`,{"novelty":1}`, 1001),
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := install(t)
+			decoded := webhook.Decode([]byte(`{"object":"instagram","entry":[{"id":"`+business+`","time":1790000000123,"messaging":[`+events+`]}]}`), time.Now())
+			kept := len(decoded.Undecoded)
+			if kept == 0 {
+				t.Fatal("all of it was understood")
+			}
+			i.fill(t, time.Now(), deliveryOf(webhook.Delivery{Changes: decoded.Changes, Undecoded: decoded.Undecoded}))
+			before := i.must(t, "undecoded", "list")
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			for range 2 {
+				var out, errs bytes.Buffer
+				if code := Run(ctx, []string{"undecoded", "replay"}, i.environ, &out, &errs, "test"); code != 0 {
+					t.Fatalf("exit %d\n%s", code, errs.String())
+				}
+				wants(t, out.String(), fmt.Sprintf("0 understood now, %d kept", kept))
+			}
+			if after := i.must(t, "undecoded", "list"); after != before {
+				t.Errorf("the rows were\n%s and are\n%s", before, after)
+			}
+		})
+	}
+}
+
+// TestUndecoded_replay_of_what_brings_a_message: the delivery stays, because the
+// rest of it is not understood, and its message is stored once.
+func TestUndecoded_replay_of_what_brings_a_message(t *testing.T) {
+	i := install(t)
+	body := `{"object":"instagram","entry":[{"id":"` + business + `","time":1790000000123,"messaging":[` +
+		`{"sender":{"id":"` + person + `"},"recipient":{"id":"` + business + `"},"timestamp":1790000000000,"message":{"mid":"m1","text":"a"}}` +
+		strings.Repeat(`,{"novelty":1}`, 1001) + `]}]}`
+	i.fill(t, time.Now(), store.Delivery{Undecoded: []store.Undecoded{{Reason: webhook.ReasonTooMany, Body: []byte(body)}}})
+	wants(t, i.must(t, "undecoded", "replay"), "1 understood now, 0 kept")
+	wants(t, i.must(t, "undecoded", "replay"), "0 understood now, 1 kept")
+	wants(t, i.must(t, "erase", "--user-id", person, "--dry-run"), "would erase 1 messages")
 }
 
 func TestRun_deletion_callback(t *testing.T) {

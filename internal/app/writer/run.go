@@ -79,7 +79,7 @@ func (cmd runCmd) Run(a *app) (err error) {
 		return errors.Join(err, public.Close())
 	}
 	mux := http.NewServeMux()
-	mux.Handle(c.Writer.WebhookPath, budgeted(handler, c.Writer.MaxBodyBytes))
+	mux.Handle(c.Writer.WebhookPath, handler)
 	if c.Writer.DeletionCallback {
 		mux.Handle(strings.TrimSuffix(c.Writer.WebhookPath, "/")+deletionPath, deletion)
 	}

@@ -1,9 +1,11 @@
 package writer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sidestream/internal/app/console"
@@ -20,14 +22,22 @@ type undecodedCmd struct {
 
 const page = 500
 
-// each calls fn for every undecoded row.
+// each calls fn for every undecoded row that is there when it begins: what fn or
+// a running writer adds meanwhile is not of its business.
 func each(ctx context.Context, s *store.Store, fn func(store.StoredUndecoded) error) error {
+	last, err := s.LastUndecoded(ctx)
+	if err != nil {
+		return err
+	}
 	for after := int64(0); ; {
 		rows, err := s.ListUndecoded(ctx, after, page)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
 		for _, row := range rows {
+			if row.ID > last {
+				return nil
+			}
 			if err := fn(row); err != nil {
 				return err
 			}
@@ -86,20 +96,39 @@ func (undecodedReplayCmd) Run(a *app) error {
 			if err != nil {
 				return err
 			}
-			decoded := webhook.Decode(body, row.ReceivedAt)
-			if len(decoded.Changes) == 0 && len(decoded.Ignored) == 0 {
+			news, err := replay(a.ctx, s, row, body)
+			if news {
+				understood++
+			} else {
 				left++
-				return nil
 			}
-			d := deliveryOf(webhook.Delivery{Changes: decoded.Changes, Undecoded: decoded.Undecoded})
-			d.Resolves = []int64{row.ID}
-			understood++
-			_, err = s.Commit(a.ctx, d)
 			return err
 		})
 		fmt.Fprintf(a.stdout, "%d understood now, %d kept\n", understood, left)
 		return err
 	})
+}
+
+// replay decodes a row again and tells whether that brought anything new. Where
+// the row itself is among what is still not understood it stays as it is:
+// storing it under another number would go on for ever.
+func replay(ctx context.Context, s *store.Store, row store.StoredUndecoded, body []byte) (bool, error) {
+	decoded := webhook.Decode(body, row.ReceivedAt)
+	stays := slices.ContainsFunc(decoded.Undecoded, func(u webhook.Undecoded) bool { return bytes.Equal(u.Body, body) })
+	if stays {
+		if len(decoded.Changes) == 0 {
+			return false, nil
+		}
+		result, err := s.Commit(ctx, deliveryOf(webhook.Delivery{Changes: decoded.Changes}))
+		return result.Inserted > 0, err
+	}
+	if len(decoded.Changes) == 0 && len(decoded.Ignored) == 0 {
+		return false, nil
+	}
+	d := deliveryOf(webhook.Delivery{Changes: decoded.Changes, Undecoded: decoded.Undecoded})
+	d.Resolves = []int64{row.ID}
+	_, err := s.Commit(ctx, d)
+	return true, err
 }
 
 type undecodedDropCmd struct {
