@@ -181,7 +181,7 @@ func schema() []entry {
 		},
 		{
 			path: "crm.connect_timeout", to: func(c *Config) any { return &c.CRM.ConnectTimeout }, def: "5s", check: lasting("100ms", "5m"),
-			doc: "Limit for opening a connection.",
+			doc: "Limit for opening a connection, the login included.",
 		},
 		{
 			// The session's lock wait, whole seconds, must fit below it.

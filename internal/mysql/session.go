@@ -67,7 +67,7 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(ctx)
+	conn, err := open(ctx, db, o.ConnectTimeout)
 	if err != nil {
 		_ = db.Close()
 		return nil, classifyConnect(err, address)
@@ -78,6 +78,15 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// open makes the connection. The driver's own limit ends with the dialing: a
+// server that accepts and then says nothing would be waited for as long as for
+// an answer, at each of the driver's attempts.
+func open(ctx context.Context, db *sql.DB, timeout time.Duration) (*sql.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return db.Conn(ctx)
 }
 
 // silent drops the driver's own log lines: every error reaches us as a value.
