@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"sidestream/mapping"
@@ -277,10 +276,11 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 		"SELECT COUNT(*) FROM " + t.names.ledger + " WHERE source = ? AND has_fallback":             &o.Fallbacks,
 	} {
 		if err := s.conn.QueryRowContext(ctx, query, t.opt.Source).Scan(into); err != nil {
-			return fmt.Errorf("read the state tables: %w", err)
+			return ofState(err)
 		}
 	}
 	tail, err := t.runAt(ctx, s, o.Cursor.Generation, math.MaxInt64)
+	err = ofState(err)
 	o.LedgerEnd = tail.end()
 	if tail.length > 0 {
 		o.LedgerLastID = tail.lastID()

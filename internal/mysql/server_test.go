@@ -160,7 +160,8 @@ func TestTarget_views_are_no_tables(t *testing.T) {
 func TestTarget_Check(t *testing.T) {
 	db := mariadb.Shared(t).Database(t)
 	db.Exec(t, "ALTER TABLE messages ADD branch INT NOT NULL, ADD kind ENUM('a','b') NOT NULL, ADD noted INT NULL, ADD rank INT NOT NULL DEFAULT 1, MODIFY message TEXT CHARACTER SET latin1")
-	findings := newTarget(t, options(db)).Check(t.Context())
+	var findings []mysql.Finding
+	newTarget(t, options(db)).Check(t.Context(), func(f mysql.Finding) { findings = append(findings, f) })
 	status := func(name string) string {
 		for _, f := range findings {
 			if f.Name == name {

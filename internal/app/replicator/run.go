@@ -115,7 +115,7 @@ func (cmd onceCmd) Run(a *app) error {
 		return err
 	}
 	if !c.CRM.Enabled {
-		return &console.HintError{Err: errors.New("crm.enabled is false: nothing was applied"), Hint: "set crm.enabled = true"}
+		return &console.HintError{Err: errors.New("crm.enabled is false: nothing was applied"), Hint: enableHint(c)}
 	}
 	d, err := newDaemon(c, logger, prometheus.NewRegistry())
 	if err != nil {

@@ -28,7 +28,7 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 		s.Wakeups[cause] = n.Load()
 	}
 	if !s.Enabled {
-		s.State, s.Reason, s.Hint = statuspage.Idle, "crm_disabled", "set crm.enabled = true (now from: "+d.origin("crm.enabled")+")"
+		s.State, s.Reason, s.Hint = statuspage.Idle, "crm_disabled", enableHint(d.config)
 	}
 	if s.Hint == "" && s.DeadLettersOpen > 0 {
 		s.Hint = "replicator dead-letters list"
@@ -133,6 +133,10 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 	}
 	defer func() { _ = source.Close() }()
 	var state replicator.State
+	look := func(ctx context.Context) error {
+		_, err := source.Read(ctx, state.Cursor, 0)
+		return err
+	}
 	if c.CRM.Enabled {
 		target, err := newTarget(c, logger, nil)
 		if err != nil {
@@ -146,8 +150,14 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 		state.Cursor = overview.Cursor
 		s.CRMUp, s.DeadLettersOpen = true, int64(overview.DeadLettersOpen)
 		s.CursorKnown, s.Generation, s.Position, s.AppliedTotal = overview.Cursor.Known, overview.Cursor.Generation, overview.Cursor.Position, overview.Cursor.AppliedTotal
+		if !state.Cursor.Known {
+			look = func(ctx context.Context) error {
+				_, err := replicator.Begin(ctx, source, target)
+				return err
+			}
+		}
 	}
-	if _, err := source.Read(ctx, state.Cursor, 0); err != nil {
+	if err := look(ctx); err != nil {
 		state.Failure = replicator.AsFailure(err)
 		state.SourceStrange = state.Failure.Class == replicator.Blocked
 		addFailure(&s, state.Failure)

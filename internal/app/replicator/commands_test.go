@@ -1,0 +1,139 @@
+package replicator
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"sidestream/internal/testkit/mariadb"
+)
+
+// undecided is an installation whose file and CRM both hold rows.
+func undecided(t *testing.T) (installation, mariadb.DB) {
+	t.Helper()
+	db := mariadb.Shared(t).Database(t)
+	db.Exec(t, "INSERT INTO messages (user_id, username, direction, message) VALUES ('1', '1', 'in', 'older')")
+	i := install(t, db)
+	i.fill(t, "one", "two", "three")
+	return i, db
+}
+
+func TestCursor_begins_by_a_command_that_can_be_pasted(t *testing.T) {
+	i, db := undecided(t)
+	_, stderr := i.run(t, 1, "once")
+	shown, _ := i.run(t, 0, "cursor", "show")
+	_, set := i.run(t, 1, "cursor", "set", "--at", "end")
+	_, resume := i.run(t, 1, "cursor", "resume")
+	for _, text := range []string{stderr, shown, set, resume} {
+		wants(t, text, "replicator cursor init --at PLACE, ")
+		if strings.Contains(text, "|") {
+			t.Errorf("a shell takes the bar for a pipe:\n%s", text)
+		}
+	}
+	for _, place := range []string{"PLACE,", "PLACE", "-1", "soon", ""} {
+		_, stderr := i.run(t, 64, "cursor", "init", "--at="+place)
+		wants(t, stderr, "beginning, end or a position")
+	}
+	if n := db.Int(t, "SELECT COUNT(*) FROM sidestream_cursor"); n != 0 {
+		t.Error("a decision was made")
+	}
+	stdout, _ := i.run(t, 0, "cursor", "init", "--at", "2")
+	wants(t, stdout, "behind position 2: up to 1 change of the file are sent", "replicator cursor set --at PLACE")
+}
+
+func TestCursor_says_what_a_move_means(t *testing.T) {
+	i := install(t, mariadb.Shared(t).Database(t))
+	i.fill(t, "one", "two", "three")
+	stdout, _ := i.run(t, 0, "cursor", "init", "--at", "beginning")
+	wants(t, stdout, "up to 3 changes of the file are sent")
+	i.run(t, 0, "once")
+	stdout, _ = i.run(t, 0, "cursor", "set", "--at", "end")
+	wants(t, stdout, "stays at position 3", "Nothing was changed")
+	stdout, _ = i.run(t, 0, "cursor", "set", "--at", "2")
+	wants(t, stdout, "back to 2: up to 1 change ", "Nothing was changed")
+	stdout, _ = i.run(t, 0, "cursor", "resume", "--dry-run")
+	wants(t, stdout, "would do: ", "Nothing was changed.")
+}
+
+func TestCheck_cursor(t *testing.T) {
+	t.Run("both_sides_hold_rows", func(t *testing.T) {
+		i, _ := undecided(t)
+		stdout, _ := i.run(t, 1, "check")
+		wants(t, line(t, stdout, "fail both cursor"), "cursor_undecided", "-> decide once: replicator cursor init --at PLACE, ")
+		i.run(t, 0, "cursor", "init", "--at", "end")
+		stdout, _ = i.run(t, 0, "check")
+		wants(t, line(t, stdout, "ok both cursor"), "position 3, generation 1")
+	})
+	t.Run("the_file_is_not_there_yet", func(t *testing.T) {
+		stdout, _ := install(t, mariadb.Shared(t).Database(t)).run(t, 0, "check")
+		line(t, stdout, "ok both cursor none yet")
+	})
+	t.Run("the_CRM_is_empty", func(t *testing.T) {
+		i := install(t, mariadb.Shared(t).Database(t))
+		i.fill(t, "one")
+		stdout, _ := i.run(t, 0, "check")
+		line(t, stdout, "ok both cursor none yet: replication begins at the beginning")
+	})
+}
+
+func TestStatus_without_a_replicator_says_that_nobody_has_decided(t *testing.T) {
+	i, db := undecided(t)
+	for range 2 { // without state tables, and with empty ones
+		stdout, _ := i.run(t, 0, "status")
+		wants(t, line(t, stdout, "problem"), "cursor_undecided")
+		wants(t, line(t, stdout, "next step"), "replicator cursor init --at PLACE, ")
+		i.run(t, 0, "cursor", "show")
+	}
+	i.run(t, 0, "cursor", "init", "--at", "end")
+	db.Exec(t, "DROP TABLE sidestream_ledger")
+	_, stderr := i.run(t, 1, "status")
+	wants(t, stderr, "a state table is missing", "next: restore the state tables")
+}
+
+func TestCheck_of_a_server_that_says_nothing(t *testing.T) {
+	i := install(t, mariadb.DB{Addr: mute(t), User: "crm", Name: "crm"}, "SIDESTREAM_CRM_CONNECT_TIMEOUT=100ms", "SIDESTREAM_CRM_READ_TIMEOUT=1h")
+	stdout, _ := i.run(t, 1, "check")
+	wants(t, line(t, stdout, "fail crm connect"), "crm_unreachable", " -> ")
+}
+
+func TestCheck_that_is_interrupted_says_so(t *testing.T) {
+	i := install(t, mariadb.DB{Addr: mute(t), User: "crm", Name: "crm"}, "SIDESTREAM_CRM_CONNECT_TIMEOUT=5m", "SIDESTREAM_CRM_READ_TIMEOUT=1h")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reading, writing := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		code := Run(ctx, []string{"check"}, i.environ, writing, io.Discard, "test")
+		_ = writing.Close()
+		ended <- code
+	}()
+	// What is known is said although the CRM keeps silent.
+	var said strings.Builder
+	buffer := make([]byte, 4096)
+	for {
+		n, err := reading.Read(buffer)
+		said.Write(buffer[:n])
+		if strings.Contains(said.String(), "source_file") {
+			cancel()
+		}
+		if err != nil {
+			break
+		}
+	}
+	if code := <-ended; code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	wants(t, line(t, said.String(), "fail check interrupted"), " -> ")
+	if strings.Contains(said.String(), "stopping") {
+		t.Errorf("the interruption is taken for a finding:\n%s", said.String())
+	}
+}
+
+func TestOnce_names_where_the_switch_is(t *testing.T) {
+	i := install(t, mariadb.DB{Addr: "127.0.0.1:1", User: "crm", Name: "crm"}, "CRM_MYSQL_ENABLED=false")
+	_, stderr := i.run(t, 1, "once")
+	wants(t, stderr, "next: set crm.enabled = true (now from: env CRM_MYSQL_ENABLED)")
+	stdout, _ := i.run(t, 0, "check", "--offline")
+	wants(t, stdout, "now from: env CRM_MYSQL_ENABLED")
+}
