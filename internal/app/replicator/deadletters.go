@@ -116,6 +116,8 @@ func inWords(outcome mysql.Retried) string {
 		return "applied"
 	case mysql.RetriedNothing:
 		return "resolved: there is nothing to do for it any more"
+	case mysql.RetriedPruned:
+		return "resolved: its text was pruned from the source, so there is nothing to send"
 	case mysql.RetriedAlready:
 		return "resolved already"
 	case mysql.RetriedLater:
