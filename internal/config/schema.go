@@ -316,5 +316,15 @@ func (e entry) secret() bool {
 // env is the key's environment variable.
 func (e entry) env() string { return envName(e.path) }
 
+// fileVariables are the variables that name a file for a secret: the twin's own,
+// and the older name with the same ending.
+func (e entry) fileVariables() []string {
+	names := []string{envName(e.twin())}
+	if e.legacy != "" {
+		names = append(names, e.legacy+"_FILE")
+	}
+	return names
+}
+
 // twin is the path of the key that names a file for a secret.
 func (e entry) twin() string { return e.path + "_file" }
