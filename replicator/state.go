@@ -42,7 +42,8 @@ type State struct {
 	// SourceStrange is true from when the file turned out not to be the one that
 	// the cursor belongs to until it was read without complaint.
 	SourceStrange bool
-	// TargetUp is false while the last attempt failed because of the target.
+	// TargetUp is false while the last attempt failed because the target could not
+	// be reached or logged in to.
 	TargetUp bool
 }
 
@@ -110,7 +111,7 @@ func (r *Replicator) observe(progress bool, err error) {
 		s.Failures++
 		// A failure of the source, or of what was found in the target, says nothing
 		// against a target that has just answered.
-		s.TargetUp = r.answered || s.TargetUp && strings.HasPrefix(s.Failure.Reason, sourcePrefix)
+		s.TargetUp = r.answered || s.Failure.Answered || s.TargetUp && strings.HasPrefix(s.Failure.Reason, sourcePrefix)
 	}
 	if r.answered {
 		s.LastSuccess = now

@@ -32,7 +32,7 @@ func connect(ctx context.Context, o Options) (*session, error) {
 			return s, nil
 		}
 		// A server that answered says more than one that did not.
-		if f := replicator.AsFailure(err); failure == nil || f.Reason != "crm_unreachable" {
+		if f := replicator.AsFailure(err); failure == nil || f.Reason != reasonUnreachable {
 			failure = err
 		}
 	}
@@ -70,7 +70,11 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 	conn, err := open(ctx, db, o.ConnectTimeout)
 	if err != nil {
 		_ = db.Close()
-		return nil, classifyConnect(err, address)
+		f := classifyConnect(err, address)
+		if f.Reason == reasonLogin {
+			f.Detail += withPassword(cfg)
+		}
+		return nil, f
 	}
 	s := &session{db: db, conn: conn, address: address}
 	if err := s.setup(ctx, o.ReadTimeout); err != nil {
@@ -78,6 +82,15 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// withPassword says as whom the login was tried: a password that nobody set is
+// the likeliest mistake.
+func withPassword(cfg *driver.Config) string {
+	if cfg.Passwd == "" {
+		return " as " + cfg.User + ", without a password"
+	}
+	return " as " + cfg.User + ", with a password"
 }
 
 // open makes the connection. The driver's own limit ends with the dialing: a

@@ -137,3 +137,38 @@ func TestOnce_names_where_the_switch_is(t *testing.T) {
 	stdout, _ := i.run(t, 0, "check", "--offline")
 	wants(t, stdout, "now from: env CRM_MYSQL_ENABLED")
 }
+
+func TestCheck_names_the_mistake_that_can_be_mended(t *testing.T) {
+	server := mariadb.Shared(t)
+	db := server.Database(t)
+	user := db.Name + "x"
+	server.Exec(t, "CREATE USER "+user+"@'%' IDENTIFIED BY 'secret'")
+	t.Cleanup(func() { server.Exec(t, "DROP USER "+user+"@'%'") })
+	narrow := db
+	narrow.User, narrow.Password = user, "secret"
+
+	install(t, db).run(t, 0, "check") // makes the state tables
+	for _, table := range []string{"messages", "sidestream_cursor", "sidestream_ledger", "sidestream_dead_letters", "sidestream_meta", "sidestream_audit"} {
+		server.Exec(t, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+db.Name+"."+table+" TO "+user+"@'%'")
+	}
+	install(t, narrow).run(t, 0, "check")
+	stdout, _ := install(t, narrow, "SIDESTREAM_CRM_TABLE=mesages").run(t, 1, "check")
+	wants(t, line(t, stdout, "fail crm table"), "table_missing", "mesages", "correct crm.table")
+	if strings.Contains(stdout, "privileges") {
+		t.Errorf("no GRANT helps against a wrong name:\n%s", stdout)
+	}
+	misnamed := narrow
+	misnamed.Name = "crmm"
+	stdout, _ = install(t, misnamed).run(t, 1, "check")
+	wants(t, line(t, stdout, "fail crm connect"), "database_refused", "or correct crm.database")
+
+	narrow.Password = "wrong"
+	stdout, _ = install(t, narrow).run(t, 1, "check")
+	wants(t, line(t, stdout, "fail crm connect"), "login_refused", "as "+user+", with a password")
+	narrow.Password = ""
+	stdout, _ = install(t, narrow).run(t, 1, "check")
+	wants(t, line(t, stdout, "fail crm connect"), "login_refused", "as "+user+", without a password")
+	narrow.Addr = "127.0.0.1:1"
+	stdout, _ = install(t, narrow).run(t, 1, "check")
+	wants(t, line(t, stdout, "fail crm connect"), "refused, nothing listens there")
+}
