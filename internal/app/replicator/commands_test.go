@@ -172,3 +172,32 @@ func TestCheck_names_the_mistake_that_can_be_mended(t *testing.T) {
 	stdout, _ = install(t, narrow).run(t, 1, "check")
 	wants(t, line(t, stdout, "fail crm connect"), "refused, nothing listens there")
 }
+
+func TestRun_answers_without_log_lines_in_between(t *testing.T) {
+	db := mariadb.Shared(t).Database(t)
+	quiet, told := install(t, db), install(t, db, "SIDESTREAM_LOG_LEVEL=info")
+	for _, i := range []installation{quiet, told} {
+		i.fill(t, "one")
+	}
+	for _, args := range [][]string{{"check"}, {"cursor", "init", "--at", "beginning"}, {"cursor", "show"}, {"status"}, {"dead-letters", "list"}} {
+		if _, stderr := quiet.run(t, 0, args...); stderr != "" {
+			t.Errorf("%v logs:\n%s", args, stderr)
+		}
+	}
+	_, stderr := told.run(t, 0, "cursor", "show")
+	wants(t, stderr, "source opened")
+}
+
+func TestRun_wrong_usage_names_the_help_that_helps(t *testing.T) {
+	i := install(t, mariadb.DB{Addr: "127.0.0.1:1", User: "crm", Name: "crm"})
+	for want, args := range map[string][]string{
+		"try: replicator --help\n":              {"--jsom"},
+		"try: replicator run --help\n":          {"run", "--jsom"},
+		"try: replicator cursor --help\n":       {"cursor", "forget"},
+		"try: replicator cursor set --help\n":   {"cursor", "set"},
+		"try: replicator dead-letters --help\n": {"dead-letters"},
+	} {
+		_, stderr := i.run(t, 64, args...)
+		wants(t, stderr, want)
+	}
+}

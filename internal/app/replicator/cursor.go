@@ -111,9 +111,9 @@ func printCursor(w io.Writer, o mysql.Overview) {
 	fmt.Fprintf(w, "cursor         position %d, generation %d, at %s\n", c.Position, c.Generation, o.Address)
 	fmt.Fprintf(w, "source id      %s\n", c.SourceID)
 	fmt.Fprintf(w, "started after  %d\n", c.StartPosition)
-	fmt.Fprintf(w, "applied        %d changes, last %s\n", c.AppliedTotal, c.UpdatedAt.Format(time.DateTime))
+	fmt.Fprintf(w, "applied        %s, last %s\n", changes(c.AppliedTotal), c.UpdatedAt.Format(time.RFC3339))
 	fmt.Fprintf(w, "anchors        %d\n", len(c.Anchors))
-	fmt.Fprintf(w, "ledger         %d runs, %d with fallbacks\n", o.LedgerRuns, o.Fallbacks)
+	fmt.Fprintf(w, "ledger         %s, %d with fallbacks\n", count(int64(o.LedgerRuns), "run"), o.Fallbacks)
 	fmt.Fprintf(w, "dead letters   %d open\n", o.DeadLettersOpen)
 }
 
@@ -163,12 +163,14 @@ func (d *desk) at(ctx context.Context, p place) (replicator.Cursor, error) {
 	return replicator.Cursor{Position: position, Anchors: anchors, SourceID: sourceID}, nil
 }
 
-// changes counts them in words.
-func changes(n int64) string {
+func changes(n int64) string { return count(n, "change") }
+
+// count says how many there are of something.
+func count(n int64, noun string) string {
 	if n == 1 {
-		return "1 change"
+		return "1 " + noun
 	}
-	return strconv.FormatInt(n, 10) + " changes"
+	return strconv.FormatInt(n, 10) + " " + noun + "s"
 }
 
 type cursorInitCmd struct {

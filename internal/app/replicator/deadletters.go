@@ -50,9 +50,9 @@ func (cmd deadLettersListCmd) Run(a *app) error {
 	for _, l := range letters {
 		state := "open"
 		if !l.ResolvedAt.IsZero() {
-			state = "resolved " + l.ResolvedAt.Format(time.DateTime)
+			state = "resolved " + l.ResolvedAt.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%q\n", l.Position, l.Generation, l.Reason, l.Code, l.Attempts, l.FirstSeen.Format(time.DateTime), state, l.MessageID)
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%q\n", l.Position, l.Generation, l.Reason, l.Code, l.Attempts, l.FirstSeen.Format(time.RFC3339), state, l.MessageID)
 	}
 	return w.Flush()
 }

@@ -22,7 +22,7 @@ type runCmd struct {
 
 // Run replicates until the context ends.
 func (cmd runCmd) Run(a *app) error {
-	c, logger, err := a.load()
+	c, logger, err := a.loadDaemon()
 	if err != nil {
 		return err
 	}

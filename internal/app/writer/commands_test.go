@@ -34,8 +34,15 @@ func TestErase(t *testing.T) {
 	} else {
 		wants(t, stderr, "is a business account's", "next: ")
 	}
-	if code, _, _ := i.run(t, "erase"); code != 64 {
+	if code, _, stderr := i.run(t, "erase"); code != 64 {
 		t.Errorf("without an id: exit %d", code)
+	} else {
+		wants(t, stderr, "try: writer erase --help")
+	}
+	if code, _, stderr := i.run(t, "erase", "--user-id", "12"); code != 64 {
+		t.Errorf("an id that nobody has: exit %d", code)
+	} else {
+		wants(t, stderr, "at least 8 characters")
 	}
 }
 
@@ -78,7 +85,7 @@ func TestPrune(t *testing.T) {
 		"is blocked":                    func(s *statuspage.Status) { s.State = statuspage.Blocked },
 		"cannot read its source":        func(s *statuspage.Status) { s.Head = nil },
 		"reads another file":            func(s *statuspage.Status) { s.Head = new(int64(4)) },
-		"1 dead letters are open":       func(s *statuspage.Status) { s.DeadLettersOpen = 1 },
+		"1 dead letter is open, and what it holds is":       func(s *statuspage.Status) { s.DeadLettersOpen = 1 },
 		"is not known: read the answer": func(s *statuspage.Status) { s.State = "" },
 	} {
 		status = good
@@ -142,7 +149,7 @@ func TestUndecoded(t *testing.T) {
 	i.fill(t, at, d)
 
 	list := i.must(t, "undecoded", "list")
-	wants(t, list, "2026-11-01 12:00:00", "13 bytes", "unknown_shape", "4 undecoded")
+	wants(t, list, "2026-11-01T12:00:00Z", "13 bytes", "unknown_shape", "4 undecoded")
 	if strings.Contains(list, "JSON") || strings.Contains(list, person) {
 		t.Error("the list shows content")
 	}
@@ -154,7 +161,17 @@ func TestUndecoded(t *testing.T) {
 	} else {
 		wants(t, stderr, "--all")
 	}
-	wants(t, i.must(t, "undecoded", "drop", "2", "99"), "1 dropped")
+	if code, _, stderr := i.run(t, "undecoded", "drop", "--all", "2"); code != 64 {
+		t.Errorf("all and one of them: exit %d", code)
+	} else {
+		wants(t, stderr, "not both")
+	}
+	if code, stdout, stderr := i.run(t, "undecoded", "drop", "2", "99"); code != 1 {
+		t.Errorf("a row that is not there: exit %d", code)
+	} else {
+		wants(t, stdout, "1 dropped")
+		wants(t, stderr, "no undecoded delivery has the number 99", "next: writer undecoded list")
+	}
 	wants(t, i.must(t, "undecoded", "drop", "--all"), "2 dropped")
 	wants(t, i.must(t, "undecoded", "list"), "0 undecoded")
 }

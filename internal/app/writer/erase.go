@@ -26,6 +26,9 @@ func (cmd eraseCmd) Run(a *app) error {
 		if errors.Is(err, store.ErrAccount) {
 			return &console.HintError{Err: err, Hint: "name the person on the other side of the conversation"}
 		}
+		if errors.Is(err, store.ErrShortID) {
+			return &console.ExitError{Code: console.Usage, Err: err}
+		}
 		if err != nil {
 			return err
 		}

@@ -73,9 +73,17 @@ func appliedPosition(ctx context.Context, s *store.Store, c *config.Config, incl
 		return 0, refuse("set replicator.listen to the replicator of this file", "the replicator at %s reads another file (%s)", c.Replicator.Listen, status.Database)
 	case status.DeadLettersOpen > 0 && !includeDeadLetters:
 		return 0, refuse("replicator dead-letters retry, or prune with --include-dead-letters",
-			"%d dead letters are open, and what they hold is in this file alone", status.DeadLettersOpen)
+			"%s is in this file alone", heldBy(status.DeadLettersOpen))
 	}
 	return min(status.Position, after), nil
+}
+
+// heldBy names what open dead letters hold.
+func heldBy(letters int64) string {
+	if letters == 1 {
+		return "1 dead letter is open, and what it holds"
+	}
+	return fmt.Sprintf("%d dead letters are open, and what they hold", letters)
 }
 
 // hintOf returns the hint of an error, for a log line.
