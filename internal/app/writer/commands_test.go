@@ -81,12 +81,12 @@ func TestPrune(t *testing.T) {
 	i.fill(t, time.Now().Add(-500*24*time.Hour), store.Delivery{Changes: []mapping.Change{say(person, "m1", "one"), say(person, "m2", "two"), say(person, "m3", "three")}})
 
 	for name, change := range map[string]func(*statuspage.Status){
-		"does not know its cursor":      func(s *statuspage.Status) { s.CursorKnown = false },
-		"is blocked":                    func(s *statuspage.Status) { s.State = statuspage.Blocked },
-		"cannot read its source":        func(s *statuspage.Status) { s.Head = nil },
-		"reads another file":            func(s *statuspage.Status) { s.Head = new(int64(4)) },
-		"1 dead letter is open, and what it holds is":       func(s *statuspage.Status) { s.DeadLettersOpen = 1 },
-		"is not known: read the answer": func(s *statuspage.Status) { s.State = "" },
+		"does not know its cursor":                    func(s *statuspage.Status) { s.CursorKnown = false },
+		"is blocked":                                  func(s *statuspage.Status) { s.State = statuspage.Blocked },
+		"cannot read its source":                      func(s *statuspage.Status) { s.Head = nil },
+		"reads another file":                          func(s *statuspage.Status) { s.Head = new(int64(4)) },
+		"1 dead letter is open, and what it holds is": func(s *statuspage.Status) { s.DeadLettersOpen = 1 },
+		"is not known: read the answer":               func(s *statuspage.Status) { s.State = "" },
 	} {
 		status = good
 		change(&status)
