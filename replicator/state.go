@@ -157,5 +157,11 @@ func (r *Replicator) report(before, after State, changed bool, now time.Time) {
 		return
 	}
 	r.loggedAt = now
-	r.opt.Logger.Warn("not applying", "class", f.Class, "reason", f.Reason, "code", f.Code, "detail", f.Detail, "failures", after.Failures, "next", f.Hint)
+	fields := []any{"class", f.Class, "reason", f.Reason}
+	for _, field := range [][2]string{{"code", f.Code}, {"detail", f.Detail}, {"next", f.Hint}} {
+		if field[1] != "" {
+			fields = append(fields, field[0], field[1])
+		}
+	}
+	r.opt.Logger.Warn("not applying", append(fields, "failures", after.Failures)...)
 }

@@ -2,6 +2,8 @@ package replicator_test
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"sidestream/replicator"
@@ -28,12 +30,18 @@ func TestReplicator_State_takes_an_answer_for_a_target_that_is_up(t *testing.T) 
 		"a_login_refused":             {replicator.Failure{Class: replicator.Blocked, Reason: "login_refused"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := setup(t, func(o *replicator.Options) { o.Target = refusing{o.Target, tt.failure} })
+			var log strings.Builder
+			b := setup(t, func(o *replicator.Options) {
+				o.Target, o.Logger = refusing{o.Target, tt.failure}, slog.New(slog.NewTextHandler(&log, nil))
+			})
 			if _, err := b.Step(t.Context()); err == nil {
 				t.Fatal("it was loaded")
 			}
 			if s := b.State(); s.TargetUp != tt.up || s.Failure.Reason != tt.failure.Reason {
 				t.Errorf("up %v, want %v", s.TargetUp, tt.up)
+			}
+			if !strings.Contains(log.String(), "reason="+tt.failure.Reason) || strings.Contains(log.String(), `=""`) {
+				t.Errorf("the line says nothing, or holds fields that say nothing:\n%s", log.String())
 			}
 		})
 	}

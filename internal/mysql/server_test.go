@@ -180,6 +180,20 @@ func TestTarget_Check(t *testing.T) {
 	}
 }
 
+func TestTarget_of_a_server_that_accepts_and_keeps_silent(t *testing.T) {
+	server := mariadb.Start(t)
+	opt := options(server.Database(t))
+	opt.ConnectTimeout, opt.ReadTimeout = 300*time.Millisecond, time.Hour
+	server.Stop(t)
+	_, err := newTarget(t, opt).Load(t.Context())
+	if f := wantReason(t, err, replicator.Transient, "crm_unreachable"); !strings.HasSuffix(f.Detail, "no answer in time") || f.Answered {
+		t.Errorf("%+v", f)
+	}
+	server.Cont(t)
+	opt.ConnectTimeout = time.Minute
+	load(t, newTarget(t, opt))
+}
+
 func TestTarget_addresses(t *testing.T) {
 	first, second := mariadb.Start(t), mariadb.Start(t)
 	db := first.Database(t)

@@ -132,9 +132,27 @@ func checkToken(ctx context.Context, client *instagram.Client) finding {
 	case errors.Is(err, instagram.ErrNoToken):
 		f.status, f.text, f.hint = statusWarn, "not set: usernames are user ids", "set instagram.access_token"
 	default:
-		f.status, f.text, f.hint = statusWarn, err.Error(), "messages flow with user ids meanwhile; renew instagram.access_token where it is refused"
+		f.status, f.text, f.hint = statusWarn, err.Error(), "messages flow with user ids meanwhile; "+tokenHint(err)
 	}
 	return f
+}
+
+// tokenHint is the next step for an answer that brought no name.
+func tokenHint(err error) string {
+	if e, ok := errors.AsType[*instagram.Error](err); ok {
+		switch e.Kind {
+		case instagram.TokenDead:
+			return "renew instagram.access_token"
+		case instagram.Permission:
+			return "let the app and the account look up profiles, in the App Dashboard"
+		case instagram.Config, instagram.Gone, instagram.NotKnown:
+			return "correct instagram.base_url or instagram.access_token"
+		case instagram.Throttled:
+			return "wait: the API's limit is reached"
+		case instagram.Temporary, instagram.NoConsent:
+		}
+	}
+	return "look whether this host reaches instagram.base_url"
 }
 
 // findings prints what is found and counts what fails.

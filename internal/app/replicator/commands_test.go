@@ -3,6 +3,8 @@ package replicator
 import (
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -200,4 +202,28 @@ func TestRun_wrong_usage_names_the_help_that_helps(t *testing.T) {
 		_, stderr := i.run(t, 64, args...)
 		wants(t, stderr, want)
 	}
+}
+
+func TestCheck_tells_a_token_that_is_refused_from_an_API_that_is_away(t *testing.T) {
+	away := install(t, mariadb.DB{Addr: "127.0.0.1:1", User: "crm", Name: "crm"}, "SIDESTREAM_INSTAGRAM_ACCESS_TOKEN=token", "SIDESTREAM_INSTAGRAM_BASE_URL=http://127.0.0.1:1/v26.0")
+	stdout, _ := away.run(t, 1, "check")
+	if l := line(t, stdout, "warn instagram token"); strings.Contains(l, "renew") || !strings.Contains(l, "reaches instagram.base_url") {
+		t.Errorf("nobody can say that of the token: %s", l)
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":{"message":"x","type":"OAuthException","code":190}}`)
+	}))
+	defer api.Close()
+	refused := install(t, mariadb.DB{Addr: "127.0.0.1:1", User: "crm", Name: "crm"}, "SIDESTREAM_INSTAGRAM_ACCESS_TOKEN=token", "SIDESTREAM_INSTAGRAM_BASE_URL="+api.URL+"/v26.0")
+	stdout, _ = refused.run(t, 1, "check")
+	wants(t, line(t, stdout, "warn instagram token"), "renew instagram.access_token")
+}
+
+func TestStatus_takes_a_limit_in_days(t *testing.T) {
+	i := install(t, mariadb.Shared(t).Database(t))
+	i.fill(t, "one")
+	i.run(t, 0, "once")
+	i.run(t, 0, "status", "--max-lag=1d")
+	i.run(t, 64, "status", "--max-lag=soon")
 }

@@ -76,8 +76,8 @@ func addLag(ctx context.Context, s *statuspage.Status, source replicator.Source,
 }
 
 type statusCmd struct {
-	JSON   bool          `help:"Print JSON."`
-	MaxLag time.Duration `placeholder:"5m" help:"Exit 3 where the lag is longer, or not known."`
+	JSON   bool             `help:"Print JSON."`
+	MaxLag console.Duration `placeholder:"5m" help:"Exit 3 where the lag is longer, or not known."`
 }
 
 // Run asks the running replicator, and reads both sides itself where none
@@ -118,8 +118,8 @@ func (cmd statusCmd) judge(s statuspage.Status) error {
 	if s.LagSeconds == nil {
 		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is not known")}
 	}
-	if lag := time.Duration(*s.LagSeconds * float64(time.Second)); lag > cmd.MaxLag {
-		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is %s, more than %s", lag.Round(time.Second), cmd.MaxLag)}
+	if lag := time.Duration(*s.LagSeconds * float64(time.Second)); lag > time.Duration(cmd.MaxLag) {
+		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is %s, more than %s", lag.Round(time.Second), time.Duration(cmd.MaxLag))}
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func TestPrune(t *testing.T) {
 	wants(t, i.must(t, "prune", "--older-than", "400d"), "blanked 2 messages and edits up to position 2")
 	status.Position, status.DeadLettersOpen = 3, 1
 	wants(t, i.must(t, "prune", "--older-than", "9600h", "--include-dead-letters"), "blanked 1 messages")
-	for _, wrong := range []string{"400", "-1h", "soon", "0s"} {
+	for _, wrong := range []string{"400", "-1h", "soon", "0s", "0d"} {
 		if code, _, _ := i.run(t, "prune", "--older-than="+wrong); code != 64 {
 			t.Errorf("%q: exit %d", wrong, code)
 		}

@@ -14,10 +14,10 @@ import (
 )
 
 type pruneCmd struct {
-	OlderThan          age           `required:"" placeholder:"400d" help:"Age from which on texts are not kept."`
-	DryRun             bool          `help:"Count only."`
-	IncludeDeadLetters bool          `help:"Prune although dead letters are open: what they hold can then not be retried."`
-	Wait               time.Duration `default:"30s" help:"How long to wait for readers that keep the texts in the -wal file."`
+	OlderThan          console.Duration `required:"" placeholder:"400d" help:"Age from which on texts are not kept."`
+	DryRun             bool             `help:"Count only."`
+	IncludeDeadLetters bool             `help:"Prune although dead letters are open: what they hold can then not be retried."`
+	Wait               time.Duration    `default:"30s" help:"How long to wait for readers that keep the texts in the -wal file."`
 }
 
 // Run blanks what is old and in the CRM.
