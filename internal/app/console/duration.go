@@ -13,6 +13,9 @@ type Duration time.Duration
 
 var wholeDays = regexp.MustCompile(`^([0-9]{1,5})d$`)
 
+// String returns the span as time.Duration has it.
+func (d Duration) String() string { return time.Duration(d).String() }
+
 // UnmarshalText reads "400d" or what time.ParseDuration does.
 func (d *Duration) UnmarshalText(text []byte) error {
 	if m := wholeDays.FindSubmatch(text); m != nil {

@@ -113,7 +113,7 @@ func printCursor(w io.Writer, o mysql.Overview) {
 	fmt.Fprintf(w, "started after  %d\n", c.StartPosition)
 	fmt.Fprintf(w, "applied        %s, last %s\n", changes(c.AppliedTotal), c.UpdatedAt.Format(time.RFC3339))
 	fmt.Fprintf(w, "anchors        %d\n", len(c.Anchors))
-	fmt.Fprintf(w, "ledger         %s, %d with fallbacks\n", count(int64(o.LedgerRuns), "run"), o.Fallbacks)
+	fmt.Fprintf(w, "ledger         %s, %d with fallbacks\n", console.Count(o.LedgerRuns, "run", "runs"), o.Fallbacks)
 	fmt.Fprintf(w, "dead letters   %d open\n", o.DeadLettersOpen)
 }
 
@@ -163,15 +163,7 @@ func (d *desk) at(ctx context.Context, p place) (replicator.Cursor, error) {
 	return replicator.Cursor{Position: position, Anchors: anchors, SourceID: sourceID}, nil
 }
 
-func changes(n int64) string { return count(n, "change") }
-
-// count says how many there are of something.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.FormatInt(n, 10) + " " + noun + "s"
-}
+func changes(n int64) string { return console.Count(n, "change", "changes") }
 
 type cursorInitCmd struct {
 	At place `required:"" placeholder:"PLACE" help:"beginning (send all), end (send only what comes), or the position behind which to start."`

@@ -102,7 +102,7 @@ func (d *desk) retryAll(ctx context.Context, letters []mysql.DeadLetter) error {
 		fmt.Fprintf(d.stdout, "position %d: %s\n", l.Position, inWords(outcome))
 	}
 	if refused > 0 {
-		return &console.HintError{Err: fmt.Errorf("%d of %d are still refused", refused, len(letters)), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then: replicator dead-letters retry"}
+		return &console.HintError{Err: fmt.Errorf("still refused: %d of %d", refused, len(letters)), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then: replicator dead-letters retry"}
 	}
 	if len(letters) == 0 {
 		fmt.Fprintln(d.stdout, "no open dead letters")

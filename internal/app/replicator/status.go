@@ -119,7 +119,7 @@ func (cmd statusCmd) judge(s statuspage.Status) error {
 		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is not known")}
 	}
 	if lag := time.Duration(*s.LagSeconds * float64(time.Second)); lag > time.Duration(cmd.MaxLag) {
-		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is %s, more than %s", lag.Round(time.Second), time.Duration(cmd.MaxLag))}
+		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is %s, more than %s", lag.Round(time.Second), cmd.MaxLag)}
 	}
 	return nil
 }

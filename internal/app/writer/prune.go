@@ -32,10 +32,10 @@ func (cmd pruneCmd) Run(a *app) error {
 			return err
 		}
 		if cmd.DryRun {
-			fmt.Fprintf(a.stdout, "would blank %d messages and edits up to position %d, and delete %d undecoded deliveries\n", done.Rows, upTo, done.Undecoded)
+			fmt.Fprintf(a.stdout, "would blank %s up to position %d, and delete %s\n", rows(done.Rows), upTo, deliveries(done.Undecoded))
 			return nil
 		}
-		fmt.Fprintf(a.stdout, "blanked %d messages and edits up to position %d, deleted %d undecoded deliveries\n", done.Rows, upTo, done.Undecoded)
+		fmt.Fprintf(a.stdout, "blanked %s up to position %d, deleted %s\n", rows(done.Rows), upTo, deliveries(done.Undecoded))
 		return scrubbed(a.ctx, s, cmd.Wait)
 	})
 }
@@ -77,6 +77,8 @@ func appliedPosition(ctx context.Context, s *store.Store, c *config.Config, incl
 	}
 	return min(status.Position, after), nil
 }
+
+func rows(n int) string { return console.Count(n, "message or edit", "messages and edits") }
 
 // heldBy names what open dead letters hold.
 func heldBy(letters int64) string {
