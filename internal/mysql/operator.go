@@ -244,6 +244,8 @@ type Overview struct {
 	// Fallbacks counts the runs that hold a user id in a username's place.
 	Fallbacks int
 	Address   string
+	// StateMissing is set where the state tables are not there yet.
+	StateMissing bool
 }
 
 // Overview reads the state tables without changing anything.
@@ -266,7 +268,8 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 	o.Address = s.address
 	if o.Cursor, err = t.readCursor(ctx, s, ""); err != nil {
 		if isNumber(err, 1146) {
-			return nil // the state tables are not there yet: nothing is replicated
+			o.StateMissing = true // nothing is replicated yet
+			return nil
 		}
 		return err
 	}

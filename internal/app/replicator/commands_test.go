@@ -134,10 +134,13 @@ func TestCheck_that_is_interrupted_says_so(t *testing.T) {
 
 func TestOnce_names_where_the_switch_is(t *testing.T) {
 	i := install(t, mariadb.DB{Addr: "127.0.0.1:1", User: "crm", Name: "crm"}, "CRM_MYSQL_ENABLED=false")
+	i.fill(t, "one")
 	_, stderr := i.run(t, 1, "once")
 	wants(t, stderr, "next: set crm.enabled = true (now from: env CRM_MYSQL_ENABLED)")
-	stdout, _ := i.run(t, 0, "check", "--offline")
-	wants(t, stdout, "now from: env CRM_MYSQL_ENABLED")
+	for _, args := range [][]string{{"check", "--offline"}, {"status"}} {
+		stdout, _ := i.run(t, 0, args...)
+		wants(t, stdout, "set crm.enabled = true (now from: env CRM_MYSQL_ENABLED)")
+	}
 }
 
 func TestCheck_names_the_mistake_that_can_be_mended(t *testing.T) {
@@ -218,6 +221,17 @@ func TestCheck_tells_a_token_that_is_refused_from_an_API_that_is_away(t *testing
 	refused := install(t, mariadb.DB{Addr: "127.0.0.1:1", User: "crm", Name: "crm"}, "SIDESTREAM_INSTAGRAM_ACCESS_TOKEN=token", "SIDESTREAM_INSTAGRAM_BASE_URL="+api.URL+"/v26.0")
 	stdout, _ = refused.run(t, 1, "check")
 	wants(t, line(t, stdout, "warn instagram token"), "renew instagram.access_token")
+}
+
+func TestStatus_before_the_first_start(t *testing.T) {
+	i := install(t, mariadb.Shared(t).Database(t))
+	i.fill(t, "one")
+	stdout, _ := i.run(t, 0, "status")
+	wants(t, line(t, stdout, "next step"), "start the replicator")
+	i.run(t, 0, "once")
+	if stdout, _ = i.run(t, 0, "status"); strings.Contains(stdout, "next step") {
+		t.Error("there is nothing to do")
+	}
 }
 
 func TestStatus_takes_a_limit_in_days(t *testing.T) {

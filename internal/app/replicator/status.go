@@ -28,7 +28,7 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 		s.Wakeups[cause] = n.Load()
 	}
 	if !s.Enabled {
-		s.State, s.Reason, s.Hint = statuspage.Idle, "crm_disabled", enableHint(d.config)
+		s.State, s.Reason, s.Hint = statuspage.Idle, disabled, enableHint(d.config)
 	}
 	if s.Hint == "" && s.DeadLettersOpen > 0 {
 		s.Hint = "replicator dead-letters list"
@@ -37,6 +37,9 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 	addLag(ctx, &s, d.source, state)
 	return s
 }
+
+// disabled is the reason where replication is switched off.
+const disabled = "crm_disabled"
 
 func addFailure(s *statuspage.Status, f *replicator.Failure) {
 	if f != nil {
@@ -137,7 +140,9 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 		_, err := source.Read(ctx, state.Cursor, 0)
 		return err
 	}
-	if c.CRM.Enabled {
+	if !c.CRM.Enabled {
+		s.Reason, s.Hint = disabled, enableHint(c)
+	} else {
 		target, err := newTarget(c, logger, nil)
 		if err != nil {
 			return s, err
@@ -150,6 +155,9 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 		state.Cursor = overview.Cursor
 		s.CRMUp, s.DeadLettersOpen = true, int64(overview.DeadLettersOpen)
 		s.CursorKnown, s.Generation, s.Position, s.AppliedTotal = overview.Cursor.Known, overview.Cursor.Generation, overview.Cursor.Position, overview.Cursor.AppliedTotal
+		if overview.StateMissing {
+			s.Hint = "start the replicator: it makes the state tables that are missing, or says who has to"
+		}
 		if !state.Cursor.Known {
 			look = func(ctx context.Context) error {
 				_, err := replicator.Begin(ctx, source, target)

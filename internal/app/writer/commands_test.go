@@ -164,7 +164,7 @@ func TestUndecoded(t *testing.T) {
 	if code, _, stderr := i.run(t, "undecoded", "drop", "--all", "2"); code != 64 {
 		t.Errorf("all and one of them: exit %d", code)
 	} else {
-		wants(t, stderr, "not both")
+		wants(t, stderr, "not both", "try: writer undecoded drop --help")
 	}
 	if code, stdout, stderr := i.run(t, "undecoded", "drop", "2", "99"); code != 1 {
 		t.Errorf("a row that is not there: exit %d", code)

@@ -109,11 +109,16 @@ type undecodedDropCmd struct {
 	All bool    `help:"Delete all of them."`
 }
 
+// Validate is asked while the command line is read.
+func (cmd undecodedDropCmd) Validate() error {
+	if (len(cmd.ID) == 0) != cmd.All {
+		return errors.New("name the rows to drop, or give --all, and not both")
+	}
+	return nil
+}
+
 // Run deletes rows.
 func (cmd undecodedDropCmd) Run(a *app) error {
-	if (len(cmd.ID) == 0) != cmd.All {
-		return &console.ExitError{Code: console.Usage, Err: errors.New("name the rows to drop, or give --all, and not both")}
-	}
 	return withStore(a, func(s *store.Store, _ *config.Config) error {
 		ids, absent, err := present(a.ctx, s, cmd.ID)
 		if err != nil {
