@@ -21,7 +21,7 @@ STATIC_TAGS := sqlite_omit_load_extension,netgo,osusergo
 with = $(sort $(foreach f,$(shell git grep --untracked -lE '^func $(1)' -- '*_test.go'),./$(dir $(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core show-changes show-faults chaos show-chaos check
+.PHONY: help build build-static test test-race lint fmt vet vuln fuzz bench demo show-core show-changes show-simulation show-faults chaos show-chaos check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ show-core: ## show what the core promises, one proof after the other
 show-changes: ## show that edits, unsends and erasures end the same in every order
 	go test -count=1 -v -run TestShowChanges ./internal/e2e
 
+show-simulation: ## play ten thousand histories, and print what happened how often
+	go test -count=1 -v -run '^TestSimulation$$' ./internal/simulation -rapid.checks=10000
+
 # The tests that docs/GUARANTEES.md names, but for those that are asked for more
 # than every day, and where they are.
 FAULTS = $(shell grep -o '`Test[A-Za-z_0-9]*' docs/GUARANTEES.md | tr -d '`' | grep -v '^TestShow' | sort -u | paste -s -d '|')
@@ -96,12 +99,16 @@ CHAOS := go test -tags chaos -count=1 -v -timeout 0 -run '^TestChaos$$' ./intern
 chaos: ## everything breaks at random for DURATION, by SEED; then every message is looked for
 	SIDESTREAM_CHAOS_SEED=$(SEED) SIDESTREAM_CHAOS_DURATION=$(DURATION) $(CHAOS)
 
-# One line per machine of the storm.
-show-chaos: ## prove it by storm: kills at every point, and a cluster whose nodes go away
+# One line per machine of docs/PROOF.md.
+show-chaos: ## prove it by storm: kills at every point, histories, a cluster, chaos, planted bugs
 	SIDESTREAM_CRASHES=20 go test -count=1 -v -timeout 30m -run '^TestShowCrashMatrix$$' ./internal/e2e
 	go test -tags planted -count=1 -v -timeout 30m -run '^TestShowCrashBugs$$' ./internal/e2e
 	SIDESTREAM_GALERA_KILLS=20 go test -count=1 -v -timeout 40m -run '^TestShowGalera$$' ./internal/e2e
 	for seed in 1 2 3 4 5 6 7 8 9 10; do SIDESTREAM_CHAOS_SEED=$$seed SIDESTREAM_CHAOS_DURATION=60s $(CHAOS) || exit 1; done
+	$(MAKE) --no-print-directory show-simulation
+	go test -count=1 -v -timeout 20m -run '^TestSimulation_on_a_server$$' ./internal/simulation -rapid.checks=300
+	go test -count=1 -v -run TestModel ./internal/model
+	go test -tags planted -count=1 -v -timeout 60m -run TestShowPlantedStorm ./internal/planted
 
 check: ## everything that CI runs
 	./.ci/run

@@ -9,16 +9,22 @@ import (
 // username and the message.
 const ErasedText = "[erased]"
 
-// The values of Record.Direction and Record.Status.
+// The other values of Record.Status.
 const (
-	directionIn  = "in"
-	directionOut = "out"
-
-	statusSent   = "sent"
 	statusEdited = "edited"
 	statusUnsent = "unsent"
 	statusErased = "erased"
 )
+
+// DirectionIn and DirectionOut are the values of Record.Direction.
+const (
+	DirectionIn  = "in"
+	DirectionOut = "out"
+)
+
+// StatusSent is the Record.Status of a message that has not changed since it was
+// sent.
+const StatusSent = "sent"
 
 // What a TIMESTAMP column can hold, in milliseconds since 1970 UTC: MySQL
 // keeps second 0 for its zero date.
@@ -82,7 +88,7 @@ func (m *Mapper) Record(history []Change, names map[User]string) (Outcome, error
 	case Redacted, Deleted:
 		record.Message, record.Status = m.opts.UnsendText, statusUnsent
 	default:
-		record.Message, record.Status = readable(found.text, found.attachments), statusSent
+		record.Message, record.Status = readable(found.text, found.attachments), StatusSent
 		if found.edited {
 			record.Status = statusEdited
 		}
@@ -109,10 +115,10 @@ func (m *Mapper) Was(message Change) Record {
 		// Dividing whole milliseconds cuts, as the CRM's column would not:
 		// MySQL rounds fractions of a second.
 		CreatedAt: time.Unix(message.Timestamp/1_000, 0).UTC(),
-		Direction: directionIn,
+		Direction: DirectionIn,
 	}
 	if message.Direction == Outbound {
-		record.Direction = directionOut
+		record.Direction = DirectionOut
 	}
 	if record.UserID == ErasedText {
 		record.UserID = ""

@@ -181,7 +181,7 @@ func TestReplicator_blocked(t *testing.T) {
 
 		next := dump
 		next.Decision, next.Attempt = "a person's", "a person's"
-		if err := b.target.Decide(t.Context(), dump, next); err != nil {
+		if err := b.target.Decide(t.Context(), dump, next, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		b.drain(t)

@@ -57,11 +57,20 @@ func (q *queue) drop(batch Batch) {
 	q.items, q.changes, q.prepared = q.items[len(batch.Items):], q.changes[len(batch.Items):], nil
 }
 
-// park replaces the front item.
+// park replaces the front item. What follows about the same message was planned
+// with its row in mind, and is read again: the letter may be delivered before
+// the cursor gets there.
 func (q *queue) park(code, reason string) {
 	front := &q.items[0]
 	front.Op, front.Code, front.Reason = OpPark, code, reason
 	q.prepared = nil
+	for i, c := range q.changes[1:] {
+		if c.MessageID == q.changes[0].MessageID && c.AccountID == q.changes[0].AccountID {
+			q.items, q.changes = q.items[:i+1], q.changes[:i+1]
+			q.until, q.edge, q.more = q.changes[i].Position, mapping.Change{}, true
+			return
+		}
+	}
 }
 
 // filled is the outcome of reading ahead.

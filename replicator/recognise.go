@@ -34,7 +34,7 @@ func (r *Replicator) recognise(ctx context.Context) error {
 	var ahead []Landmark
 	// Rows ahead can be there already only where this process did not write the
 	// cursor that it starts from, and no person has just decided upon it.
-	if !r.own && r.cursor.Attempt != r.cursor.Decision {
+	if !r.own && !r.cursor.SendsAgain() {
 		ahead = r.queue.landmarks()
 	}
 	if len(behind)+len(ahead) == 0 {
@@ -73,14 +73,14 @@ func (r *Replicator) behind(ctx context.Context) ([]Landmark, error) {
 	return found, nil
 }
 
-// landmarks are the first rows that the queue adds.
+// landmarks are the first of the customers' messages that the queue adds.
 func (q *queue) landmarks() []Landmark {
 	var found []Landmark
 	for i := range q.items {
 		if len(found) == landmarks {
 			break
 		}
-		if item := &q.items[i]; item.Op == OpInsert {
+		if item := &q.items[i]; item.Op == OpInsert && item.Record.Direction == mapping.DirectionIn {
 			found = append(found, Landmark{Position: item.Position, Record: item.Record})
 		}
 	}

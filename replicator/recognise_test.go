@@ -46,7 +46,7 @@ func TestReplicator_recognises(t *testing.T) {
 		c := b.server.Cursor("main")
 		next := c
 		next.Decision, next.Attempt = "resume", "resume"
-		if err := b.target.Decide(t.Context(), c, next); err != nil {
+		if err := b.target.Decide(t.Context(), c, next, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		b.drain(t)

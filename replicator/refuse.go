@@ -84,6 +84,8 @@ func (r *Replicator) isolate(ctx context.Context, batch Batch, f *Failure) error
 		r.limit = min(r.limit, afterDataRows)
 		return nil
 	}
+	// Whatever it turns out to be, a large statement would be refused as well.
+	r.limit = 1
 	if len(batch.Items) == 0 {
 		r.loaded = false
 		return f
@@ -109,7 +111,6 @@ func (r *Replicator) isolate(ctx context.Context, batch Batch, f *Failure) error
 		}
 	}
 	r.queue.park(f.Code, f.Reason)
-	r.limit = 1
 	r.opt.Logger.Warn("a change is parked as a dead letter", "position", item.Position, "reason", f.Reason, "code", f.Code, "next", "replicator dead-letters list")
 	return nil
 }

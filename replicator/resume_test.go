@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"sidestream/internal/testkit/fake"
 	"sidestream/mapping"
@@ -18,16 +19,18 @@ func (b *bundle) resume(t *testing.T) replicator.Cursor {
 		t.Fatal(err)
 	}
 	now := b.server.Cursor("main")
-	end, err := b.target.LedgerEnd(t.Context())
+	tail, err := b.target.Tail(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, _, err := replicator.Resume(t.Context(), b.source, b.target, mapper, now, end)
+	found, err := replicator.Resume(t.Context(), b.source, b.target, mapper, now, tail)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next.Decision, next.Attempt = "resume", "resume"
-	if err := b.target.Decide(t.Context(), now, next); err != nil {
+	next := found.Next
+	next.Decision = replicator.DecisionToken(replicator.ActionResume, now, time.Now())
+	next.Attempt = next.Decision
+	if err := b.target.Decide(t.Context(), now, next, found.Taken, found.Letters); err != nil {
 		t.Fatal(err)
 	}
 	b.join(t)
@@ -145,4 +148,39 @@ func TestReplicator_anchors_a_test_delivery(t *testing.T) {
 	}
 	b.resume(t)
 	want(t, b, texts(1, 3)...)
+}
+
+// TestReplicator_parked_then_edited has a dead letter delivered by a retry
+// before the cursor comes to the edit that was read together with its message.
+func TestReplicator_parked_then_edited(t *testing.T) {
+	b := setup(t)
+	wider := false
+	b.server.Refuse = func(r mapping.Record) *replicator.Failure {
+		if !wider && r.Message == "too long" {
+			return &replicator.Failure{Class: replicator.Data, Reason: "too_long", Code: "1406"}
+		}
+		return nil
+	}
+	b.source.Append(say("m1", "text 1"), say("m2", "text 2"), edit("m1", 1, "too long"))
+	for len(b.server.Letters("main")) == 0 {
+		if _, err := b.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wider = true
+	letter := b.server.Letters("main")[0]
+	mapper, err := mapping.New(mapping.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.target.Retry(t.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {
+		change, history, err := b.source.Message(t.Context(), cursor, letter.Position)
+		return replicator.Plan(mapper, cursor, change, history, nil), err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.drain(t)
+	if got := b.messages(); !slices.Contains(got, "too long") || len(got) != 2 {
+		t.Errorf("the CRM says %q, and lacks the edit", got)
+	}
 }

@@ -31,10 +31,11 @@ type Target interface {
 	// Recognise looks for rows of the log in the CRM, by user, direction and
 	// time, and fails where the backups that they come from do not fit together.
 	// behind are messages up to the cursor, newest first: where the ledger's ids
-	// hold other rows, the reason is "target_rewound". ahead are the first rows
-	// behind the cursor, in position order: where all of them stand above the
-	// last ledgered row already, it is "target_ahead". What the CRM's people do
-	// to single rows (delete them, give them to another user) is no evidence.
+	// hold other rows, the reason is "target_rewound". ahead are the first of the
+	// customers' messages behind the cursor, in position order: where the CRM holds
+	// one of them above the last ledgered row already, it is "target_ahead". What
+	// the CRM's people do to single rows (delete them, give them to another user)
+	// is no evidence, nor is a row that any ledger knows.
 	Recognise(ctx context.Context, cursor Cursor, behind, ahead []Landmark) error
 	// Probe inserts the record and rolls back: nil means that the table takes
 	// rows of this shape.

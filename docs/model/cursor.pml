@@ -6,7 +6,9 @@
  * row's lock until the transaction ends. At any moment a replicator can lose
  * its connection, be killed and start again, or get no answer to a COMMIT that
  * happened, did not happen, or happens later while the transaction still holds
- * the lock (a zombie). Once, the target may be restored from a copy.
+ * the lock (a zombie). Once, a part of the target may be restored from a copy:
+ * all of it, the cursor's row alone, or the CRM's table alone; an operator then
+ * goes on where cursor and table still agree.
  *
  * Checked: no change is ever in the target twice, none is passed over, and all
  * arrive. Each BUG_ switch takes one defence away; then spin must find a
@@ -18,6 +20,7 @@
 #define NOBODY 255
 
 byte cursor = 0;      /* in the target */
+byte ledger = 0;      /* the last change that the ledger holds */
 byte rows[N + 1];     /* how often each change is in the target's table */
 byte lock = NOBODY;   /* who holds the cursor's row */
 byte decision = 0;    /* the operator's, in the cursor's row */
@@ -25,7 +28,7 @@ byte faults = 4;      /* how many faults a history may hold */
 bool settled = false; /* no fault and no restore comes any more */
 
 /* The copy that may be restored. */
-byte copyCursor, copyRows[N + 1];
+byte copyCursor, copyLedger, copyRows[N + 1];
 
 /* What a COMMIT does: rows and cursor at once. */
 inline store(from) {
@@ -34,7 +37,26 @@ inline store(from) {
 		assert(rows[from + 1] <= 1);
 		assert(from == 0 || rows[from] == 1);
 		cursor = from + 1;
+		ledger = from + 1;
 		lock = NOBODY
+	}
+}
+
+/* What the operator's command does: it walks back from the end of the ledger, or
+ * from the cursor, to the newest change that the table still holds. */
+inline resume() {
+	atomic {
+		lock == NOBODY;
+#ifdef BUG_RESUME_CURSOR
+		agreed = cursor;
+#else
+		agreed = (ledger > cursor -> ledger : cursor);
+#endif
+		do
+		:: agreed > 0 && rows[agreed] == 0 -> agreed--
+		:: else -> break
+		od;
+		cursor = agreed; ledger = agreed; decision++
 	}
 }
 
@@ -62,7 +84,7 @@ inline load() {
 }
 
 proctype Replicator(byte me) {
-	byte mine = 0, seen = 0;
+	byte mine = 0, seen = 0, agreed;
 	bool known = false;
 
 start:
@@ -81,6 +103,15 @@ start:
 #else
 		:: cursor == mine ->
 #endif
+			if
+#ifndef BUG_NO_LEDGER_CHECK
+			:: ledger > mine -> lock = NOBODY; goto blocked /* the cursor went back alone */
+#endif
+#ifndef BUG_NO_REWOUND_CHECK
+			:: ledger > 0 && rows[ledger] == 0 -> lock = NOBODY; goto blocked /* ids come anew */
+#endif
+			:: else
+			fi;
 			if
 #ifdef BUG_APART
 			:: atomic {
@@ -123,33 +154,42 @@ killed:
 	known = false;
 	goto start;
 blocked:
-	/* A person decides that the target is right as it is. */
-	atomic { decision++; goto start };
+	resume();
+	goto start;
 end:
 	skip
 }
 
-/* A copy is taken and, later, restored: with the rows, the cursor goes back. */
+inline putRows() {
+	i = 0;
+	do
+	:: i <= N -> rows[i] = copyRows[i]; i++
+	:: else -> break
+	od
+}
+
+/* A copy is taken and, later, restored, all of it or a part. */
 proctype Host() {
-	byte i;
+	byte i, agreed;
 	if
 	:: atomic {
-		copyCursor = cursor;
+		copyCursor = cursor; copyLedger = ledger;
 		i = 0;
 		do
 		:: i <= N -> copyRows[i] = rows[i]; i++
 		:: else -> break
 		od
 	   };
-	   atomic {
-		lock == NOBODY;
-		i = 0;
-		do
-		:: i <= N -> rows[i] = copyRows[i]; i++
-		:: else -> break
-		od;
-		cursor = copyCursor; decision++
-	   }
+	   if
+	   :: atomic { lock == NOBODY; putRows(); cursor = copyCursor; ledger = copyLedger }
+	   :: atomic { lock == NOBODY; cursor = copyCursor }
+	   :: atomic { lock == NOBODY; putRows() };
+	      /* A next change gives the loss away; where none comes, a person must. */
+	      if
+	      :: cursor < N
+	      :: cursor == N -> resume()
+	      fi
+	   fi
 	:: skip
 	fi;
 	settled = true

@@ -42,6 +42,9 @@ func TestChaos(t *testing.T) {
 // report prints what has happened and what differs.
 func (s *storm) report() {
 	s.watch()
+	if n := s.counts.of(forgeryAccepted); n > 0 {
+		s.findings.add(forgedStored, "%d forged deliveries were acknowledged", n)
+	}
 	out := s.Output()
 	fmt.Fprintf(out, "how often each of them happened:\n%s", &s.counts)
 	for _, line := range s.findings.lines {

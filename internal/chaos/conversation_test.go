@@ -86,7 +86,8 @@ type conversation struct {
 	messages []*message
 	// recent are the messages that are still talked about.
 	recent []*message
-	// held are messages whose edit or unsend went ahead.
+	// held are messages whose edit or unsend went ahead, and edits that a later
+	// one has overtaken.
 	held []simulate.Sent
 	// late holds messages of erased people, of which edits may still come.
 	late []*message
@@ -127,6 +128,11 @@ func (c *conversation) next() simulate.Delivery {
 func (c *conversation) event() simulate.Sent {
 	c.now += int64(1 + c.random.IntN(700))
 	switch die := c.random.IntN(100); {
+	case die < 3 && len(c.recent) > 0:
+		// The later one comes first.
+		m := c.recent[c.random.IntN(len(c.recent))]
+		c.held = append(c.held, c.edit(m))
+		return c.edit(m)
 	case die < 16 && len(c.recent) > 0:
 		return c.edit(c.recent[c.random.IntN(len(c.recent))])
 	case die < 24 && len(c.recent) > 0:
@@ -308,7 +314,8 @@ func TestConversation(t *testing.T) {
 	c, again := newConversation(3, 1), newConversation(3, 1)
 	texts := map[string]bool{}
 	sent := map[simulate.Kind]int{}
-	early := map[string]bool{}
+	newest, overtaken, early := map[string]int{}, 0, 0
+	arrived := map[string]bool{}
 	for range 3000 {
 		d := c.next()
 		if string(d.Body) != string(again.next().Body) {
@@ -316,6 +323,15 @@ func TestConversation(t *testing.T) {
 		}
 		for _, s := range d.Sent {
 			sent[s.Kind]++
+			switch {
+			case s.Kind == simulate.KindMessage:
+				arrived[s.MessageID] = true
+			case !arrived[s.MessageID]:
+				early++
+			case s.Kind == simulate.KindEdit && s.Version < newest[s.MessageID]:
+				overtaken++
+			}
+			newest[s.MessageID] = max(newest[s.MessageID], s.Version)
 			if s.Text == "" {
 				continue
 			}
@@ -323,13 +339,15 @@ func TestConversation(t *testing.T) {
 				t.Fatalf("the text %q is not unlike the others", needle(s.Text))
 			}
 			texts[needle(s.Text)] = true
-			early[s.MessageID] = early[s.MessageID] || s.Kind == simulate.KindMessage
 		}
 	}
 	for _, k := range []simulate.Kind{simulate.KindMessage, simulate.KindEdit, simulate.KindUnsend} {
 		if sent[k] < 100 {
 			t.Errorf("%d of kind %s", sent[k], k)
 		}
+	}
+	if early < 50 || overtaken < 50 {
+		t.Errorf("%d edits and unsends are early, %d edits late", early, overtaken)
 	}
 	refused, long := 0, 0
 	for _, m := range c.messages {

@@ -23,17 +23,20 @@ const (
 	redelivered    kind = "acknowledged, delivered again"
 	triedAgain     kind = "not acknowledged, delivered again"
 	forgeryRefused kind = "forged deliveries refused"
-	strangerRows   kind = "rows of strangers"
-	refusedTrigger kind = "messages that a trigger refused"
-	refusedTooLong kind = "messages too long for the column"
-	retriedLetters kind = "dead letters retried at the end"
+	// forgeryAccepted is what must not happen.
+	forgeryAccepted kind = "forged deliveries accepted"
+	strangerRows    kind = "rows of strangers"
+	refusedTrigger  kind = "messages that a trigger refused"
+	refusedTooLong  kind = "messages too long for the column"
+	retriedLetters  kind = "dead letters retried at the end"
+	foundCommitted  kind = "COMMITs in doubt, found committed"
 )
 
 // wanted lists everything that has to happen in every storm.
 func wanted() []kind {
 	all := []kind{
 		messagesSent, editsSent, unsendsSent, redelivered, triedAgain, forgeryRefused, strangerRows,
-		refusedTrigger, refusedTooLong, retriedLetters,
+		refusedTrigger, refusedTooLong, retriedLetters, foundCommitted,
 	}
 	for k := range planned() {
 		all = append(all, k)

@@ -73,9 +73,15 @@ func (s *storm) end() {
 // drain waits until everything is applied.
 func (s *storm) drain(what string) bool {
 	for _, site := range s.sites {
-		if err := s.eventually(30*time.Second, func() error { return site.drained(s.T, 0) }); err != nil {
-			s.findings.add(missing, "not drained: %v; %s", err, lastLine(site.slots[0].process.Stderr()))
-			return false
+		for i := range site.slots {
+			p := site.slots[i].process
+			if p == nil {
+				continue
+			}
+			if err := s.eventually(30*time.Second, func() error { return site.drained(s.T, i) }); err != nil {
+				s.findings.add(missing, "not drained: replicator %d: %v; %s", i, err, lastLine(p.Stderr()))
+				return false
+			}
 		}
 	}
 	s.say("%s", what)
@@ -109,6 +115,8 @@ func (s *storm) finish() {
 	for _, site := range s.sites {
 		for i := range site.slots {
 			if p := site.slots[i].process; p != nil {
+				s.ask(&site.slots[i])
+				p.WaitOutput(s.T, patience, `"msg"`)
 				p.Term(s.T)
 				p.WantExit(s.T, patience, 0)
 				site.slots[i].process = nil
@@ -225,6 +233,9 @@ func (s *storm) side(site *site) side {
 		s.Fatal(err)
 	}
 	name := fmt.Sprintf("source-%d", site.source)
+	if at, end := s.db.Int(s.T, "SELECT position FROM sidestream_cursor WHERE source = ?", name), head(s.T, site.path); at != end {
+		s.findings.add(cursorWrong, "source %d: the cursor is at position %d, the file ends at %d", site.source, at, end)
+	}
 	for _, row := range s.db.Rows(s.T, "SELECT first_position, length, first_crm_id, step FROM sidestream_ledger WHERE source = ? AND generation = "+
 		"(SELECT generation FROM sidestream_cursor WHERE source = ?)", name, name) {
 		for i := range number(row[1]) {

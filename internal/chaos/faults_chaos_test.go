@@ -21,8 +21,8 @@ func (s *storm) strike(f fault) {
 	case replicatorKilled, replicatorTerminated, replicatorFrozen:
 		s.replicator(site, f)
 	case replicatorDoubled:
-		s.double(site, f)
-	case writerKilled, writerTerminated:
+		s.double(s.sites[0], f) // the other one has twins anyway
+	case writerKilled, writerTerminated, writerFrozen:
 		s.writer(site, f)
 	case crmKilled, crmFrozen, serverZone:
 		s.crm(f)
@@ -49,7 +49,12 @@ func (s *storm) replicator(site *site, f fault) {
 		slot = &site.slots[0]
 	}
 	p := slot.process
-	restart := func() { site.startReplicator(s.T, 0) }
+	s.ask(slot)
+	again := 0
+	if site.twins && slot == &site.slots[1] {
+		again = 1
+	}
+	restart := func() { site.startReplicator(s.T, again) }
 	switch f.kind {
 	case replicatorKilled:
 		p.Kill(s.T)
@@ -60,6 +65,7 @@ func (s *storm) replicator(site *site, f fault) {
 		s.after(f.length/4, restart)
 	case replicatorTerminated:
 		slot.thaw(s.T)
+		p.WaitOutput(s.T, patience, `"msg"`) // before that it is no program yet
 		p.Term(s.T)
 		if code := p.Wait(s.T, patience); code != 0 {
 			s.findings.add(programFailed, "source %d: a replicator that was asked to end: exit code %d: %s", site.source, code, lastLine(p.Stderr()))
@@ -86,6 +92,25 @@ func (s *storm) replicator(site *site, f fault) {
 	}
 }
 
+// ask reads how the COMMITs in doubt were settled from a replicator that is about
+// to end, or be frozen: what it does not say again is forgotten.
+func (s *storm) ask(slot *slot) {
+	if slot.process == nil || slot.frozen {
+		return
+	}
+	text, err := get(slot.listen, "/metrics")
+	if err != nil {
+		return // it has just been started
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, `sidestream_replicator_ambiguous_commits_total{resolution="committed"} `); ok {
+			n := int(number(value))
+			s.counts.add(foundCommitted, n-slot.settled)
+			slot.settled = n
+		}
+	}
+}
+
 // double runs a second replicator on the same file for a while.
 func (s *storm) double(site *site, f fault) {
 	slot := &site.slots[1]
@@ -95,12 +120,13 @@ func (s *storm) double(site *site, f fault) {
 	site.startReplicator(s.T, 0)
 	site.startReplicator(s.T, 1)
 	p := slot.process
-	s.after(500*time.Millisecond+3*f.length, func() {
+	s.after(time.Second+8*f.length, func() {
 		if slot.process != p {
 			return // it was killed meanwhile
 		}
 		s.counts.add(f.kind, 1)
 		slot.thaw(s.T)
+		s.ask(slot)
 		if f.choice%2 == 0 {
 			p.Kill(s.T)
 		} else {
@@ -112,17 +138,32 @@ func (s *storm) double(site *site, f fault) {
 }
 
 func (s *storm) writer(site *site, f fault) {
-	if site.writer == nil {
-		site.startWriter(s.T)
+	if f.kind == writerFrozen && site.frozen {
+		return
 	}
-	if f.kind == writerTerminated {
+	site.startWriter(s.T)
+	p := site.writer
+	s.counts.add(f.kind, 1)
+	switch f.kind {
+	case writerFrozen:
+		p.Stop(s.T)
+		site.frozen = true
+		length := f.length
+		if f.choice%3 == 0 {
+			length = 5500 * time.Millisecond // longer than Instagram waits for an answer
+		}
+		s.after(length, func() {
+			if site.writer == p {
+				site.thawWriter(s.T)
+			}
+		})
+		return
+	case writerTerminated:
 		site.stopWriter(s.T)
-		s.counts.add(f.kind, 1)
-	} else {
-		p := site.writer
+	default:
 		p.Kill(s.T)
-		if p.Wait(s.T, patience) == -1 {
-			s.counts.add(f.kind, 1)
+		if code := p.Wait(s.T, patience); code != -1 {
+			s.findings.add(programEnded, "the writer of source %d, exit code %d", site.source, code)
 		}
 		site.writer = nil
 	}

@@ -18,6 +18,7 @@ const (
 	replicatorDoubled    kind = "replicator doubled"
 	writerKilled         kind = "writer killed"
 	writerTerminated     kind = "writer terminated"
+	writerFrozen         kind = "writer frozen"
 	crmKilled            kind = "CRM killed"
 	crmFrozen            kind = "CRM frozen"
 	connectionsReset     kind = "connections reset"
@@ -40,8 +41,8 @@ const (
 // would leave less of the storm to the others.
 func planned() map[kind]int {
 	return map[kind]int{
-		replicatorKilled: 16, replicatorTerminated: 5, replicatorFrozen: 8, replicatorDoubled: 8,
-		writerKilled: 10, writerTerminated: 3, crmKilled: 3, crmFrozen: 4,
+		replicatorKilled: 16, replicatorTerminated: 5, replicatorFrozen: 10, replicatorDoubled: 12,
+		writerKilled: 10, writerTerminated: 3, writerFrozen: 5, crmKilled: 3, crmFrozen: 4,
 		connectionsReset: 8, connectionsRefused: 3, cutByTheByte: 6, cutInCommand: 10, answersDelayed: 6,
 		commitSwallowed: 12, blackHole: 4, senderClock: 3, serverZone: 2, hostClock: 1,
 		sourceMoved: 2, sourceRestored: 1, personErased: 6,

@@ -22,6 +22,7 @@ const (
 	forgedStored  = "forged stored"
 	unexpected    = "unexpected"
 	ledgerWrong   = "ledger points elsewhere"
+	cursorWrong   = "cursors elsewhere"
 	lettersOpen   = "dead letters open"
 	nameWrong     = "usernames wrong"
 	textInLog     = "texts in logs"
@@ -32,7 +33,7 @@ const (
 func differences() []string {
 	return []string{
 		notStored, madeUp, missing, doubled, reordered, staleEdit, unsentAlive, erasedAlive, strangerHurt, forgedStored,
-		unexpected, ledgerWrong, lettersOpen, nameWrong, textInLog, programEnded, programFailed,
+		unexpected, ledgerWrong, cursorWrong, lettersOpen, nameWrong, textInLog, programEnded, programFailed,
 	}
 }
 

@@ -25,7 +25,9 @@ const (
 
 // site is one source: a writer with its file, and the replicators beside it.
 type site struct {
-	source  int
+	source int
+	// twins is true where a second replicator runs all the time.
+	twins   bool
 	dir     string
 	path    string
 	config  string
@@ -33,6 +35,7 @@ type site struct {
 
 	// Only the storm's goroutine touches the programs.
 	writer *testkit.Process
+	frozen bool // the writer
 	slots  [replicatorsPerSource]slot
 	// everyone is all that was ever started: their logs are searched in the end.
 	everyone []*testkit.Process
@@ -56,12 +59,14 @@ type slot struct {
 	listen  string
 	process *testkit.Process
 	frozen  bool
+	// settled is how many COMMITs in doubt the process has said to be committed.
+	settled int
 }
 
 func newSite(t *testing.T, seed uint64, source int, db mariadb.DB, graph string) *site {
 	t.Helper()
 	local := func() string { return fmt.Sprintf("127.0.0.1:%d", testkit.Port(t)) }
-	s := &site{source: source, dir: t.TempDir(), webhook: local(), talk: newConversation(seed, source), lostBehind: map[string]int64{}}
+	s := &site{source: source, twins: source == 1, dir: t.TempDir(), webhook: local(), talk: newConversation(seed, source), lostBehind: map[string]int64{}}
 	s.path, s.config = filepath.Join(s.dir, "messages.db"), filepath.Join(t.TempDir(), "config.toml")
 	for i := range s.slots {
 		s.slots[i].listen = local()
@@ -120,19 +125,29 @@ func (s *site) start(t *testing.T, program string, env []string, args ...string)
 	return p
 }
 
-// startWriter starts the writer unless it runs.
+// startWriter has the writer running and awake.
 func (s *site) startWriter(t *testing.T) {
 	t.Helper()
 	if s.writer != nil {
+		s.thawWriter(t)
 		return
 	}
 	s.writer = s.start(t, "writer", nil)
 	s.writer.WaitOutput(t, patience, `"msg":"started"`)
 }
 
+func (s *site) thawWriter(t *testing.T) {
+	t.Helper()
+	if s.frozen {
+		s.writer.Cont(t)
+		s.frozen = false
+	}
+}
+
 // stopWriter ends the writer in good order.
 func (s *site) stopWriter(t *testing.T) {
 	t.Helper()
+	s.thawWriter(t)
 	s.writer.Term(t)
 	s.writer.WantExit(t, patience, 0)
 	s.writer = nil
@@ -143,7 +158,7 @@ func (s *site) startReplicator(t *testing.T, i int) {
 	t.Helper()
 	if s.slots[i].process == nil {
 		s.slots[i].process = s.start(t, "replicator", []string{"SIDESTREAM_REPLICATOR_LISTEN=" + s.slots[i].listen})
-		s.slots[i].frozen = false
+		s.slots[i].frozen, s.slots[i].settled = false, 0
 	}
 }
 
@@ -187,18 +202,24 @@ type status struct {
 
 func (s *site) status(t *testing.T, i int) (found status, err error) {
 	t.Helper()
-	client := http.Client{Timeout: 2 * time.Second}
-	defer client.CloseIdleConnections()
-	response, err := client.Get("http://" + s.slots[i].listen + "/status")
+	body, err := get(s.slots[i].listen, "/status")
 	if err != nil {
 		return found, err
+	}
+	return found, json.Unmarshal([]byte(body), &found)
+}
+
+// get asks a program for one of its pages.
+func get(address, page string) (string, error) {
+	client := http.Client{Timeout: 2 * time.Second}
+	defer client.CloseIdleConnections()
+	response, err := client.Get("http://" + address + page)
+	if err != nil {
+		return "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return found, err
-	}
-	return found, json.Unmarshal(body, &found)
+	return string(body), err
 }
 
 // drained tells why a replicator is not at the end of the file.

@@ -106,6 +106,9 @@ func (s *storm) run() {
 		if err := s.eventually(patience, func() error { return site.drained(s.T, 0) }); err != nil {
 			s.Fatal(err)
 		}
+		if site.twins {
+			site.startReplicator(s.T, 1)
+		}
 	}
 	s.begin()
 	for _, f := range schedule(s.seed, s.duration) {
@@ -238,7 +241,7 @@ func (s *storm) watch() {
 	}
 	for _, site := range s.sites {
 		if ended(fmt.Sprintf("the writer of source %d", site.source), site.writer) {
-			site.writer = nil
+			site.writer, site.frozen = nil, false
 			site.startWriter(s.T)
 		}
 		for i := range site.slots {

@@ -18,8 +18,8 @@ import (
 // Rounds of messages alternate between the two installations, so that whatever
 // else the machine does meets both.
 const (
-	rounds   = 12
-	perRound = 40
+	rounds   = 60
+	perRound = 10
 	// maxRatio is what containers may cost.
 	maxRatio = 1.5
 )

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"sidestream/internal/mysql"
 	"sidestream/mapping"
 	"sidestream/replicator"
 )
@@ -237,7 +236,7 @@ func TestOperations_has_a_paragraph_for_every_reason(t *testing.T) {
 }
 
 func TestOperations_names_every_reason_of_dead_letters(t *testing.T) {
-	want := map[string]bool{"unmapped": true, mysql.ReasonRowGone: true}
+	want := map[string]bool{"unmapped": true, replicator.ReasonRowGone: true}
 	for _, reason := range mapping.Reasons() {
 		want[reason] = true
 	}

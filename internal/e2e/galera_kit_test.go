@@ -37,7 +37,11 @@ func (n *noted) note(err error) {
 	f := replicator.AsFailure(err)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.failures[strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Class, f.Reason, f.Code))]++
+	what := strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Class, f.Reason, f.Code))
+	if f.Unknown {
+		what += fmt.Sprintf(" (%v)", f.Err) // nobody's text but the driver's
+	}
+	n.failures[what]++
 }
 
 func (n *noted) Load(ctx context.Context) (replicator.Cursor, error) {

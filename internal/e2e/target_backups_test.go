@@ -1,12 +1,15 @@
 package e2e_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"sidestream/internal/mysql"
 	"sidestream/internal/testkit/mariadb"
 	"sidestream/mapping"
+	"sidestream/replicator"
 )
 
 // stateTables are what a dump of Sidestream's own tables holds.
@@ -172,4 +175,155 @@ func TestTarget_backups(t *testing.T) {
 		carryOn(t, s.loop(t))
 		s.want(t)
 	})
+	t.Run("the_state_tables_alone_whatever_happened_to_single_messages", func(t *testing.T) {
+		for name, tt := range map[string]struct {
+			before func(*testing.T, *site)
+			after  string
+			lacks  []int // messages that become dead letters
+		}{
+			"the_first_one_deleted":       {after: "DELETE FROM messages WHERE message = 'text 00021'", lacks: []int{21}},
+			"more_deleted_than_looked_at": {after: "DELETE FROM messages WHERE message BETWEEN 'text 00022' AND 'text 00030'", lacks: []int{22, 23, 24, 25, 26, 27, 28, 29, 30}},
+			"one_given_to_another_user":   {after: "UPDATE messages SET user_id = 'merged' WHERE message = 'text 00023'"},
+			"texts_changed":               {after: "UPDATE messages SET message = CONCAT(message, ' (answered)') WHERE message IN ('text 00021', 'text 00022')", lacks: []int{21, 22}},
+			"one_delivered_late": {before: func(t *testing.T, s *site) {
+				t.Helper()
+				s.db.Exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW BEGIN IF NEW.message = 'text 00022' THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001; END IF; END")
+			}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := newSite(t, mariadb.Shared(t).Database(t))
+				s.say(t, 20)
+				carryOn(t, s.loop(t))
+				held := dump(t, s.db, stateTables()...)
+				if tt.before != nil {
+					tt.before(t, s)
+				}
+				s.say(t, 20)
+				carryOn(t, s.loop(t))
+				if tt.before != nil {
+					s.db.Exec(t, "DROP TRIGGER refuse")
+					s.command(t, 0, "dead-letters", "retry")
+				}
+				restore(t, s.db, held)
+				if tt.after != "" {
+					s.db.Exec(t, tt.after)
+				}
+				ids := fmt.Sprint(s.db.Rows(t, "SELECT id, message FROM messages ORDER BY id"))
+				s.say(t, 3)
+				r := s.loop(t)
+				blockedAt(t, r, "target_ahead")
+				s.command(t, 0, "cursor", "resume")
+				carryOn(t, r)
+				carryOn(t, s.loop(t))
+				if got := fmt.Sprint(s.db.Rows(t, "SELECT id, message FROM messages WHERE message NOT IN ('text 00041', 'text 00042', 'text 00043') ORDER BY id")); got != ids {
+					t.Errorf("the CRM's rows are\n%s\nwere\n%s", got, ids)
+				}
+				if n := s.db.Int(t, "SELECT COUNT(*) FROM messages WHERE message IN ('text 00041', 'text 00042', 'text 00043')"); n != 3 {
+					t.Errorf("%d of 3 new messages", n)
+				}
+				var lacks []int
+				for _, l := range s.letters(t) {
+					lacks = append(lacks, int(l.Position))
+				}
+				if !slices.Equal(lacks, tt.lacks) {
+					t.Errorf("dead letters at %v, want %v", lacks, tt.lacks)
+				}
+			})
+		}
+	})
+	t.Run("the_state_tables_alone_while_a_person_is_to_be_erased", func(t *testing.T) {
+		s := newSite(t, mariadb.Shared(t).Database(t))
+		s.say(t, 20)
+		carryOn(t, s.loop(t))
+		held := dump(t, s.db, stateTables()...)
+		s.say(t, 14)
+		carryOn(t, s.loop(t))
+		for n := 1; n <= 34; n++ {
+			s.commit(t, change(n, mapping.KindErase, ""))
+			s.texts[n-1] = mapping.ErasedText
+		}
+		restore(t, s.db, held)
+		r := s.loop(t)
+		blockedAt(t, r, "target_ahead")
+		s.command(t, 0, "cursor", "resume")
+		carryOn(t, r)
+		s.want(t)
+	})
+	t.Run("everything_while_the_CRMs_people_had_changed_the_newest_rows", func(t *testing.T) {
+		s := newSite(t, mariadb.Shared(t).Database(t))
+		s.say(t, 20)
+		r := s.loop(t)
+		carryOn(t, r)
+		s.db.Exec(t, "UPDATE messages SET user_id = 'merged' WHERE id > 15")
+		held := dump(t, s.db)
+		s.say(t, 10)
+		carryOn(t, r)
+		restore(t, s.db, held)
+		s.say(t, 2)
+		blockedAt(t, r, "target_cursor_behind")
+		s.command(t, 0, "cursor", "resume")
+		carryOn(t, r)
+		s.want(t)
+	})
+	t.Run("the_table_alone_while_the_CRM_holds_copies_of_what_is_to_come", func(t *testing.T) {
+		s, held := dumped(t, "messages")
+		restore(t, s.db, held)
+		s.meddle(t, 20)
+		s.say(t, 3)
+		s.db.Exec(t, "INSERT INTO messages (user_id, username, direction, message, created_at) VALUES (?, '"+stranger+"', 'in', 'text 00036', FROM_UNIXTIME(1790000000 + 36))", fmt.Sprint(900+36%7))
+		r := s.loop(t)
+		blockedAt(t, r, "target_rewound")
+		s.command(t, 0, "cursor", "resume")
+		carryOn(t, r)
+		s.want(t)
+	})
+	t.Run("nothing_while_another_source_has_the_same_messages", func(t *testing.T) {
+		s := newSite(t, mariadb.Shared(t).Database(t))
+		second := func() *replicator.Replicator {
+			return s.loop(t, func(o *mysql.Options, _ *replicator.Options) { o.Source = "second" })
+		}
+		s.say(t, 5)
+		carryOn(t, s.loop(t))
+		s.db.Exec(t, "UPDATE messages SET username = ?", stranger)
+		if _, err := second().Step(t.Context()); err == nil {
+			t.Fatal("a second source begins beside the first one's rows")
+		}
+		s.db.Exec(t, "INSERT INTO sidestream_cursor (source, generation, source_id, start_position, position, anchors, attempt, decision, applied_total) SELECT 'second', 1, source_id, 0, 0, '[]', 'a', 'b', 0 FROM sidestream_cursor")
+		carryOn(t, second())
+		s.want(t)
+		s.say(t, 5)
+		carryOn(t, s.loop(t))
+		carryOn(t, second())
+		if n := s.db.Int(t, "SELECT COUNT(*) FROM messages WHERE message LIKE 'text 0000%' OR message = 'text 00010'"); n != 20 {
+			t.Errorf("%d rows, want each of 10 messages twice", n)
+		}
+	})
+	t.Run("nothing_while_the_CRM_keeps_copies_of_what_the_business_wrote", func(t *testing.T) {
+		s, _ := dumped(t)
+		out := change(36, mapping.KindMessage, "text 00036")
+		out.Direction, out.SenderID, out.RecipientID = mapping.Outbound, out.RecipientID, out.SenderID
+		s.commit(t, out)
+		s.texts = append(s.texts, "text 00036")
+		s.db.Exec(t, "INSERT INTO messages (user_id, username, direction, message, created_at) VALUES (?, '"+stranger+"', 'out', 'text 00036', FROM_UNIXTIME(1790000000 + 36))", fmt.Sprint(900+36%7))
+		carryOn(t, s.loop(t))
+		s.want(t)
+	})
+}
+
+// TestTarget_init: the cursor's row alone is lost, after a generation has begun.
+func TestTarget_init(t *testing.T) {
+	s := newSite(t, mariadb.Shared(t).Database(t))
+	s.say(t, 10)
+	carryOn(t, s.loop(t))
+	s.db.Exec(t, "UPDATE sidestream_cursor SET generation = 2")
+	s.db.Exec(t, "UPDATE sidestream_ledger SET generation = 2")
+	s.db.Exec(t, "DELETE FROM sidestream_cursor")
+	r := s.loop(t)
+	blockedAt(t, r, "cursor_undecided")
+	s.command(t, 0, "cursor", "init", "--at", "10")
+	s.commit(t, change(3, mapping.KindUnsend, ""))
+	s.texts[2] = "[message unsent]"
+	s.say(t, 1)
+	carryOn(t, r)
+	s.want(t)
 }

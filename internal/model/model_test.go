@@ -27,7 +27,7 @@ func TestModel(t *testing.T) {
 			t.Errorf("the model is broken: %s", found)
 		}
 	})
-	for _, bug := range []string{"BUG_NO_COMPARE", "BUG_NO_LOCK", "BUG_LATE_CHECK", "BUG_APART", "BUG_CURSOR_FIRST"} {
+	for _, bug := range []string{"BUG_NO_COMPARE", "BUG_NO_LOCK", "BUG_LATE_CHECK", "BUG_APART", "BUG_CURSOR_FIRST", "BUG_NO_LEDGER_CHECK", "BUG_NO_REWOUND_CHECK", "BUG_RESUME_CURSOR"} {
 		t.Run(bug+"_is_found", func(t *testing.T) {
 			found := explore(t, bug)
 			if found == "" {

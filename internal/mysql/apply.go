@@ -128,7 +128,7 @@ func (t *Target) changeRecords(ctx context.Context, s *session, b replicator.Bat
 			return applied, err
 		}
 		if !found {
-			applied.Missed[ReasonRowGone]++
+			applied.Missed[replicator.ReasonRowGone]++
 		}
 	}
 	return applied, nil

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"crypto/x509"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -135,6 +136,7 @@ func TestClassify_driver_errors(t *testing.T) {
 		reason string
 	}{
 		"bad_connection":     {driver.ErrBadConn, replicator.Transient, "connection_lost"},
+		"closed_connection":  {sql.ErrConnDone, replicator.Transient, "connection_lost"},
 		"invalid_connection": {mysqldriver.ErrInvalidConn, replicator.Transient, "connection_lost"},
 		"malformed_packet":   {mysqldriver.ErrMalformPkt, replicator.Transient, "connection_lost"},
 		"busy_buffer":        {mysqldriver.ErrBusyBuffer, replicator.Transient, "connection_lost"},

@@ -26,10 +26,6 @@ type DeadLetter struct {
 	ResolvedAt time.Time `json:"resolved_at,omitzero"`
 }
 
-// ReasonRowGone is the reason of a dead letter that an operator's decision made:
-// the CRM does not hold the message that it should.
-const ReasonRowGone = "row_gone"
-
 // letterID is a message id as the state table can hold it, whatever a foreign
 // source calls one.
 func letterID(id string) string {

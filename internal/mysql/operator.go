@@ -22,18 +22,10 @@ type Decision struct {
 	Detail string
 	// Taken are rows that the CRM holds already and the ledger does not know, in
 	// position order, all behind what the ledger holds.
-	Taken []Taken
+	Taken []replicator.Taken
 	// Letters are changes up to Next.Position that the CRM lacks and that become
-	// open dead letters: what the ledger says of them is forgotten. Positions,
-	// message ids and reasons count.
-	Letters []DeadLetter
-}
-
-// Taken is a change whose row the CRM holds already.
-type Taken struct {
-	Position, ID int64
-	// Fallback tells that the row has a user id in its username's place.
-	Fallback bool
+	// open dead letters: what the ledger says of them is forgotten.
+	Letters []replicator.Letter
 }
 
 // Decide stores an operator's decision and its audit line in one transaction.
@@ -86,7 +78,7 @@ func (t *Target) decide(ctx context.Context, d Decision) error {
 	if err := t.clearRewound(ctx, s); err != nil {
 		return ofState(err)
 	}
-	if d.Action == "set" {
+	if d.Action == replicator.ActionSet {
 		if err := t.accept(ctx, s, d.Next); err != nil {
 			return ofState(err)
 		}
@@ -133,7 +125,7 @@ func (t *Target) takeOver(ctx context.Context, s *session, d Decision) error {
 
 // reopen makes a change an open dead letter, whether it was one before or not.
 // A retry had given it a run of its own in the ledger.
-func (t *Target) reopen(ctx context.Context, s *session, generation int, l DeadLetter) error {
+func (t *Target) reopen(ctx context.Context, s *session, generation int, l replicator.Letter) error {
 	if _, err := s.exec(ctx, "DELETE FROM "+t.names.ledger+" WHERE source = ? AND generation = ? AND first_position = ? AND length = 1", t.opt.Source, generation, l.Position); err != nil {
 		return err
 	}
@@ -236,11 +228,10 @@ type Overview struct {
 	Cursor          replicator.Cursor
 	DeadLettersOpen int
 	LedgerRuns      int
-	// LedgerEnd is the last position that the ledger holds in the cursor's
-	// generation, 0 where it holds none.
-	LedgerEnd int64
-	// LedgerLastID is the CRM id of that position.
-	LedgerLastID int64
+	// Generation is the highest one that the ledger holds, 0 where it is empty.
+	Generation int
+	// Tail is the end of the ledger in the cursor's generation.
+	Tail replicator.Tail
 	// Fallbacks counts the runs that hold a user id in a username's place.
 	Fallbacks int
 	Address   string
@@ -276,6 +267,7 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 	for query, into := range map[string]*int{
 		"SELECT COUNT(*) FROM " + t.names.deadLetters + " WHERE source = ? AND resolved_at IS NULL": &o.DeadLettersOpen,
 		"SELECT COUNT(*) FROM " + t.names.ledger + " WHERE source = ?":                              &o.LedgerRuns,
+		"SELECT COALESCE(MAX(generation), 0) FROM " + t.names.ledger + " WHERE source = ?":          &o.Generation,
 		"SELECT COUNT(*) FROM " + t.names.ledger + " WHERE source = ? AND has_fallback":             &o.Fallbacks,
 	} {
 		if err := s.conn.QueryRowContext(ctx, query, t.opt.Source).Scan(into); err != nil {
@@ -283,10 +275,8 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 		}
 	}
 	tail, err := t.runAt(ctx, s, o.Cursor.Generation, math.MaxInt64)
-	err = ofState(err)
-	o.LedgerEnd = tail.end()
 	if tail.length > 0 {
-		o.LedgerLastID = tail.lastID()
+		o.Tail = replicator.Tail{Position: tail.end(), ID: tail.lastID()}
 	}
-	return err
+	return ofState(err)
 }

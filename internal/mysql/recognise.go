@@ -76,7 +76,13 @@ func (t *Target) recogniseBehind(ctx context.Context, s *session, cursor replica
 			return t.unlessAccepted(ctx, s, cursor, l.Position, fmt.Sprintf("the row with id %d, which position %d became, is another one now: the table was emptied or restored, and its ids were given out again", id, l.Position))
 		}
 	}
-	if gone > 0 && t.rebuilt {
+	if gone > 0 && t.rebuilt && t.tail.length > 0 {
+		// People delete rows, too. A table that was dropped and made anew with
+		// higher ids has not one that is as old.
+		var older int
+		if err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT COUNT(*) FROM (SELECT 1 FROM %s WHERE %s <= %d LIMIT 1) AS x", t.names.target, t.names.id, t.tail.lastID())).Scan(&older); err != nil || older > 0 {
+			return ofNoRow(err)
+		}
 		return t.unlessAccepted(ctx, s, cursor, behind[0].Position, "the CRM's table was made anew and lacks the last rows of this source")
 	}
 	return nil
@@ -115,24 +121,35 @@ func (t *Target) rowAt(ctx context.Context, s *session, id int64, was mapping.Re
 }
 
 // recogniseAhead looks for the records that are to be added among the rows above
-// the last ledgered one: a cursor from an older backup than the table would add
-// them again. One that is missing settles it. Beside the user, direction and
-// time, which an edit leaves alone, one text must be the same to the letter: of a
-// single message the CRM may have a copy of its own.
+// the last ledgered one that no ledger knows: a cursor from an older backup than
+// the table would add them again. One message of a customer with its very text
+// there is enough, or two whose text has changed since; some may be missing,
+// because the CRM's people delete rows or the CRM had refused them. Of what the
+// business itself wrote the CRM may have copies of its own.
 func (t *Target) recogniseAhead(ctx context.Context, s *session, cursor replicator.Cursor, ahead []replicator.Landmark) error {
 	if len(ahead) == 0 || t.tail.length == 0 {
 		return nil
 	}
-	last, exact := t.tail.lastID(), false
+	exact, alike, last := 0, map[int64]bool{}, int64(0)
 	for _, l := range ahead {
-		found, err := t.findAbove(ctx, s, last, l.Record, false)
-		if err != nil || found.ID == 0 {
+		found, err := t.findAbove(ctx, s, t.tail.lastID(), l.Record, true)
+		if err == nil && found.ID == 0 && l.Record.Status != mapping.StatusSent {
+			was := l.Record
+			if was.UserID == mapping.ErasedText {
+				was.UserID = ""
+			}
+			if found, err = t.findAbove(ctx, s, t.tail.lastID(), was, false); found.ID > 0 {
+				alike[found.ID] = true
+			}
+		} else if found.ID > 0 {
+			exact++
+		}
+		if err != nil {
 			return ofNoRow(err)
 		}
-		last = found.ID
-		exact = exact || found.SameText
+		last = max(last, found.ID)
 	}
-	if !exact {
+	if exact == 0 && len(alike) < 2 {
 		return nil
 	}
 	// Another replicator, or a COMMIT of our own that nobody waits for any more,
@@ -146,50 +163,94 @@ func (t *Target) recogniseAhead(ctx context.Context, s *session, cursor replicat
 	}
 	return &replicator.Failure{
 		Class: replicator.Blocked, Reason: reasonAhead,
-		Detail: fmt.Sprintf("the cursor is at position %d, but the CRM holds the %d messages behind it already, up to id %d: the state tables were restored from an older copy", cursor.Position, len(ahead), last),
+		Detail: fmt.Sprintf("the cursor is at position %d, but the CRM holds messages behind it already, up to id %d at least: the state tables were restored from an older copy", cursor.Position, last),
 		Hint:   "run: replicator cursor resume --dry-run, then replicator cursor resume (it takes over what the CRM holds)",
 	}
 }
 
-// Found is a row of the CRM that looks like a record of the source.
-type Found struct {
-	// ID is 0 where there is none.
-	ID int64
-	// SameText tells that the message is the record's to the letter.
-	SameText bool
-	// Fallback tells that the user id stands in for the username.
-	Fallback bool
-}
-
-// FindAbove returns the first row above an id that has the record's user,
-// direction and time, and where sameText is set its text.
-func (t *Target) FindAbove(ctx context.Context, id int64, record mapping.Record, sameText bool) (Found, error) {
+// FindAbove implements replicator.Table.
+func (t *Target) FindAbove(ctx context.Context, id int64, record mapping.Record, sameText bool) (replicator.Found, error) {
 	s, err := t.ready(ctx)
 	if err != nil {
-		return Found{}, classify(err)
+		return replicator.Found{}, classify(err)
 	}
 	found, err := t.findAbove(ctx, s, id, record, sameText)
 	if err != nil {
-		f := classify(err)
+		f := classify(ofNoRow(err))
 		t.abandon(ctx, f)
-		return Found{}, f
+		return replicator.Found{}, f
 	}
 	return found, nil
 }
 
-func (t *Target) findAbove(ctx context.Context, s *session, id int64, record mapping.Record, sameText bool) (Found, error) {
+func (t *Target) findAbove(ctx context.Context, s *session, id int64, record mapping.Record, sameText bool) (replicator.Found, error) {
 	n := t.names
-	text := string(t.appendText(nil, record.Message, t.opt.Columns.Message, t.table.Load()))
 	where := t.whoIs(record) + " AND " + t.whenIs(record)
 	if sameText {
-		where += " AND " + n.message + " = " + text
+		// Byte by byte, whatever the column's collation takes for equal.
+		where += " AND CONVERT(" + n.message + " USING utf8mb4) COLLATE utf8mb4_bin = " + string(t.appendText(nil, record.Message, t.opt.Columns.Message, t.table.Load()))
 	}
-	var found Found
-	err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, COALESCE(%s = %s, 0), COALESCE(%s = %s, 0) FROM %s WHERE %s > %d AND %s <= %d AND %s ORDER BY %s LIMIT 1",
-		n.id, n.message, text, n.username, n.userID, n.target, n.id, id, n.id, id+aheadReach, where, n.id)).
-		Scan(&found.ID, &found.SameText, &found.Fallback)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Found{}, nil
+	for upTo := id + aheadReach; ; {
+		var found replicator.Found
+		err := s.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT %s, COALESCE(%s = %s, 0) FROM %s WHERE %s > %d AND %s <= %d AND %s ORDER BY %s LIMIT 1",
+			n.id, n.username, n.userID, n.target, n.id, id, n.id, upTo, where, n.id)).Scan(&found.ID, &found.Fallback)
+		if errors.Is(err, sql.ErrNoRows) {
+			return replicator.Found{}, nil
+		}
+		if err != nil {
+			return replicator.Found{}, err
+		}
+		known, err := t.ledgered(ctx, s, found.ID)
+		if err != nil || !known {
+			return found, err
+		}
+		id = found.ID
 	}
-	return found, err
 }
+
+// ledgered tells whether any source's ledger knows a row. There is no index for
+// it: it is asked only of a row that looks like one that should not be there.
+func (t *Target) ledgered(ctx context.Context, s *session, id int64) (bool, error) {
+	var count int
+	err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+t.names.ledger+
+		" WHERE first_crm_id <= ? AND first_crm_id + step * (length - 1) >= ? LIMIT 1) AS x", id, id).Scan(&count)
+	return count > 0, ofState(err)
+}
+
+// Stands implements replicator.Table.
+func (t *Target) Stands(ctx context.Context, generation int, position int64, was mapping.Record) (replicator.Standing, error) {
+	standing, err := t.stands(ctx, generation, position, was)
+	if err != nil {
+		f := classify(err)
+		t.abandon(ctx, f)
+		return replicator.Unknown, f
+	}
+	return standing, nil
+}
+
+func (t *Target) stands(ctx context.Context, generation int, position int64, was mapping.Record) (replicator.Standing, error) {
+	s, err := t.ready(ctx)
+	if err != nil {
+		return replicator.Unknown, err
+	}
+	r, err := t.runAt(ctx, s, generation, position)
+	if err != nil {
+		return replicator.Unknown, ofState(err)
+	}
+	id, ok := r.idOf(position)
+	if !ok {
+		return replicator.Unknown, nil
+	}
+	seen, err := t.rowAt(ctx, s, id, was)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return replicator.Gone, nil
+	case err != nil:
+		return replicator.Unknown, ofNoRow(err)
+	case seen.ours || seen.time:
+		return replicator.Kept, nil
+	}
+	return replicator.Replaced, nil
+}
+
+var _ replicator.Table = (*Target)(nil)

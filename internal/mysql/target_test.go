@@ -1,12 +1,14 @@
 package mysql_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"sidestream/internal/mysql"
 	"sidestream/internal/testkit/conformance"
+	"sidestream/internal/testkit/fake"
 	"sidestream/internal/testkit/mariadb"
 	"sidestream/replicator"
 )
@@ -72,23 +74,45 @@ func readDeadLetters(tb testing.TB, db mariadb.DB) []int64 {
 	return all
 }
 
-func TestTarget_conforms(t *testing.T) {
-	conformance.RunTarget(t, func(tb testing.TB) conformance.CRM {
-		tb.Helper()
-		db := mariadb.Shared(tb).Database(tb)
-		return conformance.CRM{
-			New:    func() replicator.Target { return newTarget(tb, options(db)) },
-			Rows:   func() []conformance.Row { return readRows(tb, db) },
-			Delete: func(id int64) { db.Exec(tb, "DELETE FROM messages WHERE id = ?", id) },
-			Insert: func(r conformance.Row) int64 {
-				db.Exec(tb, "INSERT INTO messages (user_id, username, direction, message, created_at) VALUES (?,?,?,?,FROM_UNIXTIME(?))", r.UserID, r.Username, r.Direction, r.Message, r.CreatedAt.Unix())
-				return db.Int(tb, "SELECT MAX(id) FROM messages")
-			},
-			Change: func(id int64, userID string, createdAt time.Time) {
-				db.Exec(tb, "UPDATE messages SET user_id = ?, created_at = FROM_UNIXTIME(?) WHERE id = ?", userID, createdAt.Unix(), id)
-			},
-			DeadLetters: func() []int64 { return readDeadLetters(tb, db) },
-			Refused:     strings.Repeat("too long for a TEXT column ", 2500),
-		}
-	})
+func TestTarget_conforms(t *testing.T) { conformance.RunTarget(t, newCRM) }
+
+func TestTarget_desk_conforms(t *testing.T) { conformance.RunDesk(t, newCRM) }
+
+// desk is the operator's side under the names of the suite.
+type desk struct{ *mysql.Target }
+
+func (d desk) Tail(ctx context.Context) (replicator.Tail, error) {
+	o, err := d.Overview(ctx)
+	return o.Tail, err
+}
+
+func (d desk) Decide(ctx context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error {
+	return d.Target.Decide(ctx, mysql.Decision{Action: "decided", Expect: expect, Next: next, Taken: taken, Letters: letters})
+}
+
+func (d desk) Retry(ctx context.Context, l fake.Letter, compute func(replicator.Cursor) (replicator.Item, error)) (string, error) {
+	outcome, err := d.Target.Retry(ctx, mysql.DeadLetter{Generation: l.Generation, Position: l.Position, MessageID: l.MessageID}, compute)
+	return string(outcome), err
+}
+
+func newCRM(tb testing.TB) conformance.CRM {
+	tb.Helper()
+	db := mariadb.Shared(tb).Database(tb)
+	return conformance.CRM{
+		New:    func() replicator.Target { return newTarget(tb, options(db)) },
+		Rows:   func() []conformance.Row { return readRows(tb, db) },
+		Delete: func(id int64) { db.Exec(tb, "DELETE FROM messages WHERE id = ?", id) },
+		Insert: func(r conformance.Row) int64 {
+			db.Exec(tb, "INSERT INTO messages (user_id, username, direction, message, created_at) VALUES (?,?,?,?,FROM_UNIXTIME(?))", r.UserID, r.Username, r.Direction, r.Message, r.CreatedAt.Unix())
+			return db.Int(tb, "SELECT MAX(id) FROM messages")
+		},
+		Change: func(id int64, userID string, createdAt time.Time) {
+			db.Exec(tb, "UPDATE messages SET user_id = ?, created_at = FROM_UNIXTIME(?) WHERE id = ?", userID, createdAt.Unix(), id)
+		},
+		DeadLetters: func() []int64 { return readDeadLetters(tb, db) },
+		Desk:        func() conformance.Desk { return desk{newTarget(tb, options(db))} },
+		PutCursor:   func(position int64) { db.Exec(tb, "UPDATE sidestream_cursor SET position = ?", position) },
+		Truncate:    func() { db.Exec(tb, "TRUNCATE TABLE messages") },
+		Refused:     strings.Repeat("too long for a TEXT column ", 2500),
+	}
 }

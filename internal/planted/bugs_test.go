@@ -27,6 +27,8 @@ func bugs() []bug {
 		{"ids_trusted", "internal/mysql/insert.go", "if err != nil || count != int64(n) {", "if err != nil {", nil, "./internal/e2e", "TestTarget_table"},
 		{"ledger_ahead_of_its_cursor", "internal/mysql/apply.go", "end > p.batch.From.Position {", "end < 0 {", nil, "./internal/e2e", "TestTarget_restored"},
 		{"emptied_table_goes_unnoticed", "internal/mysql/rewound.go", "if tail.length == 0 || len(places) == 0 || places[0].id > last {", "if tail.length == 0 || len(places) == 0 || last > 0 {", nil, "./internal/e2e", "TestTarget_table"},
+		{"restored_table_goes_unnoticed", "internal/mysql/recognise.go", "case !seen.ours && !seen.time:\n\t\t\treturn", "case !seen.ours && !seen.time && id < 0:\n\t\t\treturn", nil, "./internal/e2e", "TestTarget_backups"},
+		{"restored_state_goes_unnoticed", "internal/mysql/recognise.go", "if exact == 0 && len(alike) < 2 {", "if exact >= 0 {", nil, "./internal/e2e", "TestTarget_backups"},
 		{"doubtful_commit_taken_for_lost", "replicator/reload.go", "if d.attempt == found.Attempt {", "if false {", nil, "./replicator", "TestReplicator_doubtful_commit"},
 		{"advance_over_a_parked_row", "replicator/queue.go", "front.Op, front.Code, front.Reason = OpPark, code, reason", "front.Op, front.Code, front.Reason = OpPass, code, reason", nil, "./replicator", ""},
 		{"read_ahead_overtakes_a_refused_batch", "replicator/replicator.go", "if err != nil || next.queue.from != r.cursor.Position {", "if err != nil {", [][2]string{{"if r.queue.from != r.cursor.Position || r.queue.empty", "if r.queue.empty"}}, "./replicator", ""},

@@ -5,7 +5,6 @@ package planted_test
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -34,6 +33,26 @@ var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 // notice returns the deepest test that failed, or nothing.
 func (b bug) notice(t *testing.T) string {
 	t.Helper()
+	path := b.overlay(t)
+	args := []string{"test", "-overlay", path, "-count=1", "-failfast", "-timeout=5m"}
+	if b.run != "" {
+		args = append(args, "-run", b.run)
+	}
+	output, err := command(t, "go", append(args, b.suite)...).CombinedOutput()
+	if err == nil {
+		return ""
+	}
+	found := failed.FindAllStringSubmatch(string(output), -1)
+	if len(found) == 0 {
+		t.Fatalf("no test failed, but go test did:\n%s", output)
+	}
+	return found[len(found)-1][1]
+}
+
+// overlay writes the file with the bug in it, and the overlay that puts it in
+// the place of the file in the tree.
+func (b bug) overlay(t *testing.T) string {
+	t.Helper()
 	module, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
@@ -51,19 +70,5 @@ func (b bug) notice(t *testing.T) string {
 	if err := os.WriteFile(path, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"test", "-overlay", path, "-count=1", "-failfast", "-timeout=5m"}
-	if b.run != "" {
-		args = append(args, "-run", b.run)
-	}
-	command := exec.CommandContext(t.Context(), "go", append(args, b.suite)...)
-	command.Dir = module
-	output, err := command.CombinedOutput()
-	if err == nil {
-		return ""
-	}
-	found := failed.FindAllStringSubmatch(string(output), -1)
-	if len(found) == 0 {
-		t.Fatalf("no test failed, but go test did:\n%s", output)
-	}
-	return found[len(found)-1][1]
+	return path
 }

@@ -17,6 +17,9 @@ import (
 func (h *history) actions() map[string]func(*rapid.T) {
 	all := map[string]func(*rapid.T){
 		"messages":      func(*rapid.T) { h.messages(h.file, rapid.IntRange(1, 5).Draw(h.T, "how many")) },
+		"many messages": func(*rapid.T) { h.burst() },
+		"picky table":   func(*rapid.T) { h.picky() },
+		"emptied table": func(*rapid.T) { h.emptied() },
 		"edit":          func(*rapid.T) { h.append(h.file, h.change(mapping.KindEdit)) },
 		"unsend":        func(*rapid.T) { h.append(h.file, h.change(mapping.KindUnsend)) },
 		"erase":         func(*rapid.T) { h.append(h.file, h.change(mapping.KindErase)) },
@@ -44,6 +47,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 		"operator resumes":   func(*rapid.T) { h.resume("of his own accord") },
 		"operator sets":      func(*rapid.T) { h.set() },
 		"dead letters again": func(*rapid.T) { h.retry() },
+		"letter in between":  func(*rapid.T) { h.letterBetween() },
 	}
 	if h.bubble {
 		all["run"] = func(*rapid.T) { h.runs() }
@@ -225,6 +229,27 @@ func (h *history) busy() {
 	for range rapid.IntRange(0, 3).Draw(h.T, "steps") {
 		h.step(i)
 	}
+}
+
+func (h *history) burst() {
+	if rapid.IntRange(0, 2).Draw(h.T, "really") < 2 {
+		return
+	}
+	h.messages(h.file, rapid.IntRange(18, 40).Draw(h.T, "how many"))
+	h.count("a burst of messages")
+}
+
+// picky has the table refuse everything for a while: nothing may be parked.
+func (h *history) picky() {
+	i := rapid.IntRange(0, 1).Draw(h.T, "loop")
+	h.note("the CRM's table refuses everything")
+	h.crm.taste(nothing)
+	defer h.crm.taste(usual)
+	for range rapid.IntRange(1, 8).Draw(h.T, "steps") {
+		h.step(i)
+	}
+	h.count("the table refuses everything")
+	h.note("the CRM's table takes rows again")
 }
 
 func (h *history) restart(i int) {

@@ -19,8 +19,8 @@ type crm interface {
 	letters() []fake.Letter
 	// stranger adds a row that is not ours.
 	stranger()
-	// accept makes the table take what it refused for its content, or no more.
-	accept(everything bool)
+	// taste says what the table takes.
+	taste(taste)
 	// mute leaves out which row was refused, as some servers do.
 	mute(bool)
 
@@ -37,8 +37,8 @@ type crm interface {
 type client interface {
 	replicator.Target
 	replicator.Table
-	LedgerEnd(ctx context.Context) (int64, error)
-	Decide(ctx context.Context, expect, next replicator.Cursor) error
+	Tail(ctx context.Context) (replicator.Tail, error)
+	Decide(ctx context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error
 	Retry(ctx context.Context, letter fake.Letter, compute func(replicator.Cursor) (replicator.Item, error)) (string, error)
 }
 
@@ -51,6 +51,16 @@ type row struct {
 
 const source = "main"
 
+// taste is what the CRM's table takes: all but what is refused for its content,
+// everything, or nothing at all.
+type taste int
+
+const (
+	usual taste = iota
+	anything
+	nothing
+)
+
 // What the CRM refuses for what it contains, by number and by an unknown one.
 const (
 	badText = "bad text"
@@ -59,15 +69,17 @@ const (
 
 // memory is the CRM in memory.
 type memory struct {
-	server    *fake.Server
-	accepting bool
+	server *fake.Server
+	takes  taste
 }
 
 func newMemory() *memory {
 	m := &memory{server: fake.NewServer(func() time.Time { return epoch })}
 	m.server.Refuse = func(r mapping.Record) *replicator.Failure {
 		switch {
-		case m.accepting:
+		case m.takes == anything:
+		case m.takes == nothing:
+			return &replicator.Failure{Class: replicator.Data, Reason: "bad_value", Code: "1366"}
 		case begins(r.Message, badText):
 			return &replicator.Failure{Class: replicator.Data, Reason: "too_long", Code: "1406"}
 		case begins(r.Message, oddText):
@@ -81,7 +93,7 @@ func newMemory() *memory {
 func (m *memory) connect() client           { return m.server.Target(source) }
 func (m *memory) cursor() replicator.Cursor { return m.server.Cursor(source) }
 func (m *memory) letters() []fake.Letter    { return m.server.Letters(source) }
-func (m *memory) accept(everything bool)    { m.accepting = everything }
+func (m *memory) taste(t taste)             { m.takes = t }
 func (m *memory) mute(on bool)              { m.server.Mute = on }
 func (m *memory) dump() any                 { return m.server.Dump() }
 func (m *memory) truncate()                 { m.server.Truncate() }

@@ -50,9 +50,11 @@ type link struct {
 	name  string
 
 	mu    sync.Mutex
+	calls int
 	next  fault
 	down  int
 	cause string
+	diary
 }
 
 // fail makes the next calls fail.
@@ -92,13 +94,20 @@ func (l *link) Load(ctx context.Context) (replicator.Cursor, error) {
 	if err := l.reachable(); err != nil {
 		return replicator.Cursor{}, err
 	}
-	return l.client.Load(ctx)
+	c, err := l.client.Load(ctx)
+	if err == nil {
+		l.looked(c)
+	}
+	return c, err
 }
 
 // Init implements replicator.Target.
 func (l *link) Init(ctx context.Context, first replicator.Cursor) error {
 	if err := l.reachable(); err != nil {
 		return err
+	}
+	if l.knew {
+		l.world.violate("%s makes a cursor anew, and has known one", l.name)
 	}
 	f := l.take()
 	if f.name == answerLost {
@@ -129,9 +138,9 @@ func (l *link) Probe(ctx context.Context, record mapping.Record) error {
 }
 
 // Decide stores a decision behind whoever holds the cursor's row.
-func (l *link) Decide(ctx context.Context, expect, next replicator.Cursor) error {
+func (l *link) Decide(ctx context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error {
 	l.world.lock()
-	return l.client.Decide(ctx, expect, next)
+	return l.client.Decide(ctx, expect, next, taken, letters)
 }
 
 // Retry applies a letter behind whoever holds the cursor's row.
@@ -145,7 +154,17 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 	if err := l.reachable(); err != nil {
 		return replicator.Applied{}, err
 	}
+	applied, err := l.apply(ctx, p, attempt)
+	l.ended(p.Batch(), attempt, err)
+	return applied, err
+}
+
+func (l *link) apply(ctx context.Context, p replicator.Prepared, attempt string) (replicator.Applied, error) {
 	f, w := l.take(), l.world
+	if l.spins() {
+		return replicator.Applied{}, spinning()
+	}
+	l.may(p.Batch())
 	if w.held() {
 		w.note("%s waits for the cursor's row in vain", l.name)
 		return replicator.Applied{}, transient("lock_wait")
@@ -160,6 +179,7 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 	case answerLost:
 		applied, err := l.client.Apply(ctx, p, attempt)
 		if err == nil {
+			l.arrived(p.Batch())
 			err = doubtful
 		}
 		return applied, err
@@ -175,6 +195,9 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 			if f.name == zombieCommits {
 				_, _ = w.graveyard.Load(context.WithoutCancel(ctx))
 				_, err := w.graveyard.Apply(context.WithoutCancel(ctx), p, attempt)
+				if err == nil {
+					l.arrived(p.Batch())
+				}
 				w.note("the zombie of %s ends: %s", l.name, outcome(err))
 			}
 		}})
@@ -182,12 +205,30 @@ func (l *link) Apply(ctx context.Context, p replicator.Prepared, attempt string)
 	return replicator.Applied{}, doubtful
 }
 
+// enough is how many calls of one kind no process comes to in a history. One
+// that does spins, and on a clock that only waiting moves it would never end.
+const enough = 10_000
+
+func (l *link) spins() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls++; l.calls == enough {
+		l.world.violate("%s goes round in circles", l.name)
+	}
+	return l.calls >= enough
+}
+
+func spinning() error {
+	return &replicator.Failure{Class: replicator.Blocked, Reason: "spinning"}
+}
+
 // inlet is a program's view of the source file.
 type inlet struct {
 	*fake.Source
 
-	mu   sync.Mutex
-	busy int
+	mu    sync.Mutex
+	busy  int
+	calls int
 }
 
 // fail makes the next reads fail.
@@ -204,7 +245,12 @@ func (i *inlet) Read(ctx context.Context, after replicator.Cursor, limit int) (r
 	if busy {
 		i.busy--
 	}
+	i.calls++
+	spins := i.calls >= enough
 	i.mu.Unlock()
+	if spins {
+		return replicator.Chunk{}, spinning()
+	}
 	if busy {
 		return replicator.Chunk{}, transient("source_busy")
 	}

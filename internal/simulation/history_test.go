@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 
 	"sidestream/internal/testkit/fake"
@@ -17,8 +18,6 @@ import (
 )
 
 // The clocks of a history: when it begins, and when strangers' rows were made.
-//
-//nolint:gochecknoglobals // constants, which Go has not for times
 var (
 	epoch     = time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC)
 	strangers = time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)
@@ -36,6 +35,15 @@ type world struct {
 	mu    sync.Mutex
 	trace []string
 	cover map[string]int
+	// violations are promises that were seen broken on the way.
+	violations []string
+}
+
+// violate notes a broken promise. It may be called from a loop's goroutine.
+func (w *world) violate(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.violations = append(w.violations, fmt.Sprintf(format, args...))
 }
 
 // note writes a line of the history.
@@ -84,10 +92,11 @@ func (w *world) abandon(z *zombie) {
 type loop struct {
 	*replicator.Replicator
 
-	name   string
-	link   *link
-	inlet  *inlet
-	wakeup chan struct{}
+	name     string
+	registry *prometheus.Registry
+	link     *link
+	inlet    *inlet
+	wakeup   chan struct{}
 }
 
 // history is one simulated life of a source, a CRM, two replicators between
@@ -107,6 +116,8 @@ type history struct {
 	era    int
 	loops  [2]*loop
 	tokens int
+	// decisions counts the operator's, and is their time.
+	decisions int64
 	// errors counts the unknown errors: eight in a row are evidence of a bad row.
 	errors int
 	// operator is the operator's connection; listed what the last look at the
@@ -127,22 +138,28 @@ func newHistory(t *rapid.T, on crm, cover map[string]int) *history {
 	}
 	h.mapper = mapper
 	h.operator = &link{client: on.connect(), world: h.world, name: "the operator"}
-	on.accept(false)
+	on.taste(usual)
+	if s, ok := on.(*server); ok {
+		s.move(rapid.IntRange(0, 3).Draw(t, "ids moved") == 3)
+	}
 	on.mute(rapid.Bool().Draw(t, "row unnamed"))
 	return h
 }
 
 // start is a process that starts: it knows nothing yet.
 func (h *history) start(i int) {
-	l := &loop{name: fmt.Sprint("loop ", i), inlet: &inlet{Source: h.file}, wakeup: make(chan struct{}, 1)}
+	if before := h.loops[i]; before != nil {
+		h.audit(before)
+	}
+	l := &loop{registry: prometheus.NewRegistry(), name: fmt.Sprint("loop ", i), inlet: &inlet{Source: h.file}, wakeup: make(chan struct{}, 1)}
 	l.link = &link{client: h.crm.connect(), world: h.world, name: l.name}
 	random := mathrand.New(mathrand.NewPCG(rapid.Uint64().Draw(h.T, "randomness"), 0)) //nolint:gosec // jitter
 	opt := replicator.Options{
 		Source: l.inlet, Target: l.link, Mapper: h.mapper, Wakeups: l.wakeup,
 		Usernames: &names{known: rapid.IntRange(0, 4).Draw(h.T, "names known")},
-		BatchRows: rapid.IntRange(1, 9).Draw(h.T, "batch rows"),
+		BatchRows: rapid.SampledFrom([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 40}).Draw(h.T, "batch rows"),
 		Random:    random.Float64,
-		Token:     h.token,
+		Token:     h.token, Registerer: l.registry,
 	}
 	var err error
 	if l.Replicator, err = replicator.New(opt); err != nil {

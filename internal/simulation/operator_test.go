@@ -28,6 +28,8 @@ func (h *history) resolve() {
 			h.resume("because of " + reason)
 		case "target_cursor_lost", "cursor_undecided":
 			h.init()
+		case "target_refuses_all":
+			// It was the table, and it takes rows again.
 		default:
 			h.fail("%s is blocked, and nobody knows why: %s", l.name, s.Failure)
 		}
@@ -36,30 +38,37 @@ func (h *history) resolve() {
 
 // look reads the cursor as the operator's commands do. Whoever decides for one
 // of two copies of a file stops the other host first.
-func (h *history) look() (now replicator.Cursor, end int64, ok bool) {
+func (h *history) look() (now replicator.Cursor, tail replicator.Tail, ok bool) {
 	h.reunite()
 	now, err := h.operator.Load(h.Context())
 	if err == nil {
-		end, err = h.operator.LedgerEnd(h.Context())
+		tail, err = h.operator.Tail(h.Context())
 	}
 	if err != nil {
 		h.note("the operator sees nothing: %s", outcome(err))
 	}
-	return now, end, err == nil
+	return now, tail, err == nil
 }
 
 // decide stores what the operator has decided about the cursor as he saw it.
-func (h *history) decide(action string, now, next replicator.Cursor) bool {
+func (h *history) decide(action string, now, next replicator.Cursor, r replicator.Resumption) bool {
 	next.Known = true
-	next.Decision = action + h.token()
+	h.decisions++
+	next.Decision = replicator.DecisionToken(action, now, time.Unix(0, h.decisions))
 	next.Attempt = next.Decision
-	err := h.operator.Decide(h.Context(), now, next)
+	err := h.operator.Decide(h.Context(), now, next, r.Taken, r.Letters)
 	h.note("the operator's cursor %s: position %d to %d, generation %d to %d: %s", action, now.Position, next.Position, now.Generation, next.Generation, outcome(err))
 	if err != nil {
 		h.count("decision missed the cursor")
 		return false
 	}
 	h.count("decision " + action)
+	for _, row := range r.Taken {
+		// What was nobody's any more is its message's row again.
+		delete(h.orphans, row.ID)
+		delete(h.kept, row.ID)
+		h.count("row taken over")
+	}
 	if action != "resume" {
 		h.era++
 	}
@@ -72,12 +81,12 @@ func (h *history) decide(action string, now, next replicator.Cursor) bool {
 // resume runs the real logic of `replicator cursor resume`, perhaps while the
 // loops go on.
 func (h *history) resume(why string) {
-	now, end, ok := h.look()
+	now, tail, ok := h.look()
 	if !ok || !now.Known {
 		return
 	}
 	h.note("the operator resumes %s", why)
-	next, _, err := replicator.Resume(h.Context(), h.file, h.operator, h.mapper, now, end)
+	found, err := replicator.Resume(h.Context(), h.file, h.operator, h.mapper, now, tail)
 	if err != nil {
 		h.note("cursor resume fails: %s", outcome(err))
 		return
@@ -85,7 +94,7 @@ func (h *history) resume(why string) {
 	if why != "after restoring the table" && rapid.IntRange(0, 3).Draw(h.T, "meanwhile") == 0 {
 		h.step(rapid.IntRange(0, 1).Draw(h.T, "loop"))
 	}
-	h.decide("resume", now, next)
+	h.decide("resume", now, found.Next, found)
 }
 
 // init is the operator who looks up the newest message that the CRM still
@@ -100,7 +109,7 @@ func (h *history) init() {
 	if err != nil {
 		h.fail("%v", err)
 	}
-	if h.decide("init", now, replicator.Cursor{Generation: 1, StartPosition: at, Position: at, Anchors: anchors, SourceID: id}) {
+	if h.decide("init", now, replicator.Cursor{Generation: 1, StartPosition: at, Position: at, Anchors: anchors, SourceID: id}, replicator.Resumption{}) {
 		h.begun = max(h.begun, at)
 		h.forgetBehind(at)
 	}
@@ -108,7 +117,7 @@ func (h *history) init() {
 
 // set is the operator who skips changes, or has them sent again.
 func (h *history) set() {
-	now, end, ok := h.look()
+	now, tail, ok := h.look()
 	log := h.file.Log()
 	if !ok || !now.Known || rapid.IntRange(0, 2).Draw(h.T, "really") < 2 {
 		return
@@ -122,7 +131,7 @@ func (h *history) set() {
 		h.fail("%v", err)
 	}
 	next := replicator.Cursor{Generation: now.Generation, StartPosition: min(now.StartPosition, at), Position: at, Anchors: anchors, SourceID: id, AppliedTotal: now.AppliedTotal}
-	if !h.decide("set", now, next) {
+	if !h.decide("set", now, next, replicator.Resumption{}) {
 		return
 	}
 	again := map[int]bool{}
@@ -131,7 +140,7 @@ func (h *history) set() {
 		case c.Position > now.Position && c.Position <= at:
 			h.frozen[message] = true
 			h.absent[message] = h.absent[message] || c.Kind == mapping.KindMessage
-		case c.Position > at && c.Position <= max(now.Position, end) && c.Kind == mapping.KindMessage:
+		case c.Position > at && c.Position <= max(now.Position, tail.Position) && c.Kind == mapping.KindMessage:
 			again[message] = true
 		}
 	}
@@ -152,9 +161,14 @@ func (h *history) retry() {
 		return
 	}
 	letter := rapid.SampledFrom(h.listed).Draw(h.T, "letter")
-	wider := rapid.Bool().Draw(h.T, "the table takes it now")
-	h.crm.accept(wider)
-	defer h.crm.accept(false)
+	h.retryOne(letter, rapid.Bool().Draw(h.T, "the table takes it now"))
+}
+
+func (h *history) retryOne(letter fake.Letter, wider bool) {
+	if wider {
+		h.crm.taste(anything)
+		defer h.crm.taste(usual)
+	}
 	done, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {
 		change, history, err := h.file.Message(h.Context(), cursor, letter.Position)
 		if err != nil {
@@ -168,6 +182,28 @@ func (h *history) retry() {
 	h.note("the operator tries the dead letter at %d of generation %d again: %s", letter.Position, letter.Generation, done)
 	h.count("dead letter retried: " + firstWord(done))
 	h.anywhere[numberOf(letter.MessageID)] = true
+}
+
+// letterBetween has a message refused for an edit that was read together with
+// it, and its letter delivered before the cursor comes to the edit.
+func (h *history) letterBetween() {
+	if rapid.IntRange(0, 2).Draw(h.T, "really") < 2 {
+		return
+	}
+	i := rapid.IntRange(0, 1).Draw(h.T, "loop")
+	h.messages(h.file, rapid.IntRange(1, 3).Draw(h.T, "how many"))
+	edit := h.change(mapping.KindEdit)
+	edit.MessageID, edit.Version, edit.Text = fmt.Sprint("m", h.ids), 4, new(h.editText(h.ids, 4))
+	h.messages(h.file, rapid.IntRange(0, 2).Draw(h.T, "how many"))
+	h.append(h.file, edit)
+	for range 12 {
+		h.step(i)
+		h.listed = slices.DeleteFunc(h.crm.letters(), func(l fake.Letter) bool { return l.MessageID != edit.MessageID })
+		if len(h.listed) > 0 {
+			h.retryOne(h.listed[0], true)
+			return
+		}
+	}
 }
 
 // retryBeside tries a dead letter again while a loop's transaction, with an edit
@@ -199,8 +235,8 @@ func (h *history) retryBeside() {
 	c.Kind, c.Version = mapping.KindEdit, rapid.Int64Range(1, 3).Draw(h.T, "version")
 	c.Text = new(h.editText(h.ids, c.Version))
 	h.append(h.file, c)
-	h.crm.accept(true)
-	defer h.crm.accept(false)
+	h.crm.taste(anything)
+	defer h.crm.taste(usual)
 	done := make(chan struct{})
 	var began bool
 	outcome, err := h.operator.Retry(h.Context(), letter, func(cursor replicator.Cursor) (replicator.Item, error) {

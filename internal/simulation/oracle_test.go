@@ -181,6 +181,12 @@ func (h *history) restored() {
 // check compares the CRM with what the log implies.
 func (h *history) check() {
 	h.Helper()
+	for _, l := range h.loops {
+		h.audit(l)
+	}
+	if len(h.violations) > 0 {
+		h.fail("%s", h.violations[0])
+	}
 	log := h.file.Log()
 	generation := h.crm.cursor().Generation
 	dead, deadNow := map[int]bool{}, map[int]bool{}
@@ -215,7 +221,11 @@ func (h *history) check() {
 		}
 	}
 	for message, rows := range found {
-		if len(rows) > 1 && !(h.twice[message] && len(rows) == 2) {
+		most := 1
+		if h.twice[message] {
+			most = 2
+		}
+		if len(rows) > most {
 			h.fail("m%d stands %d times in the CRM", message, len(rows))
 		}
 	}

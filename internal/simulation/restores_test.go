@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"sidestream/internal/testkit/fake"
 	"sidestream/mapping"
+	"sidestream/replicator"
 )
 
 // backup is a copy of the CRM's database.
@@ -67,20 +69,74 @@ func (h *history) restoreCRM() {
 		h.crm.dropState()
 	}
 	h.restored()
+	for _, l := range h.loops {
+		l.link.undone()
+	}
 	switch what {
 	case "table", "truncate":
-		// An older copy of the table beside newer state: what a retry had
-		// delivered since, and what lies before the beginning, is not sent again.
 		h.dumps = nil
-		h.forgetBehind(h.crm.cursor().StartPosition)
-		for message := range h.anywhere {
-			h.absent[message], h.frozen[message] = true, true
-		}
-		h.resume("after restoring the table")
+		h.afterLoss()
 	case "no state":
 		h.dumps = nil
-		h.init()
+		if rapid.Bool().Draw(h.T, "decided at once") {
+			h.init()
+		}
 	}
+}
+
+// emptied empties the table under a loop that works: the next message has to
+// give it away.
+func (h *history) emptied() {
+	if rapid.IntRange(0, 3).Draw(h.T, "really") < 3 {
+		return
+	}
+	h.lock()
+	h.reunite()
+	h.resolve()
+	h.calm(0)
+	h.messages(h.file, 1)
+	for range 12 {
+		h.step(0)
+	}
+	now, end, ok := h.look()
+	if s := h.loops[0].State(); !ok || !now.Known || end.Position == 0 || s.Phase != replicator.Idle || now.Position < int64(len(h.file.Log())) {
+		return
+	}
+	next := fmt.Sprint("m", h.ids+1)
+	if slices.ContainsFunc(h.file.Log(), func(c mapping.Change) bool { return c.MessageID == next }) {
+		return // an edit of the next message is there already, and may be refused
+	}
+	h.crm.truncate()
+	h.restored()
+	h.dumps = nil
+	h.note("the CRM's table is emptied")
+	h.ids++
+	c := h.change(mapping.KindMessage)
+	c.MessageID, c.SenderID, c.RecipientID, c.Direction = fmt.Sprint("m", h.ids), userOf(h.ids), "1784", mapping.Inbound
+	if wayOf(h.ids) == "out" {
+		c.Direction, c.SenderID, c.RecipientID = mapping.Outbound, c.RecipientID, c.SenderID
+	}
+	c.Timestamp = epoch.Add(time.Duration(h.ids) * time.Second).UnixMilli()
+	h.texts[h.ids] = fmt.Sprint("text ", h.ids)
+	c.Text = new(h.texts[h.ids])
+	h.append(h.file, c)
+	h.step(0)
+	if s := h.loops[0].State(); s.Failure == nil || s.Failure.Reason != "target_rewound" {
+		h.fail("the table was emptied, and loop 0 went on: %v", s.Failure)
+	}
+	h.count("an emptied table is noticed")
+	h.afterLoss()
+}
+
+// afterLoss is the operator behind an older or empty copy of the table alone,
+// beside newer state: what a retry had delivered since, and what lies before the
+// beginning, is not sent again.
+func (h *history) afterLoss() {
+	h.forgetBehind(h.crm.cursor().StartPosition)
+	for message := range h.anywhere {
+		h.absent[message], h.frozen[message] = true, true
+	}
+	h.resume("after restoring the table")
 }
 
 // forgetBehind notes that what is up to a position is nobody's business.

@@ -26,14 +26,18 @@ func newServer(tb testing.TB) *server {
 	tb.Helper()
 	s := &server{tb: tb, db: mariadb.Shared(tb).Database(tb)}
 	s.sql = s.db.Open(tb)
-	s.exec("CREATE TABLE willing (everything BOOL NOT NULL)")
-	s.exec("INSERT INTO willing VALUES (FALSE)")
-	for _, when := range []string{"INSERT", "UPDATE"} {
+	s.exec("CREATE TABLE willing (taste INT NOT NULL, moving BOOL NOT NULL, last_id INT NOT NULL)")
+	s.exec("INSERT INTO willing VALUES (0, FALSE, 0)")
+	for when, ids := range map[string]string{
+		"INSERT": "IF (SELECT moving FROM willing) THEN UPDATE willing SET last_id = last_id + 2; SET NEW.id = (SELECT last_id FROM willing); END IF; ",
+		"UPDATE": "",
+	} {
 		s.exec("CREATE TRIGGER picky_" + when + " BEFORE " + when + " ON messages FOR EACH ROW BEGIN " +
-			"IF NOT (SELECT everything FROM willing) THEN " +
+			"IF (SELECT taste FROM willing) = 2 THEN SIGNAL SQLSTATE '22001' SET MYSQL_ERRNO = 1366, MESSAGE_TEXT = 'refused'; END IF; " +
+			"IF (SELECT taste FROM willing) = 0 THEN " +
 			"IF NEW.message LIKE '" + badText + "%' THEN SIGNAL SQLSTATE '22001' SET MYSQL_ERRNO = 1406, MESSAGE_TEXT = 'refused'; END IF; " +
 			"IF NEW.message LIKE '" + oddText + "%' THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'refused'; END IF; " +
-			"END IF; END")
+			"END IF; " + ids + "END")
 	}
 	// The first one to load creates the state tables.
 	if _, err := s.connect().Load(tb.Context()); err != nil {
@@ -81,13 +85,14 @@ func (s *server) each(query string, scan func(*sql.Rows) error) {
 // desk makes the operator's side of a mysql.Target look like the fake's.
 type desk struct{ *mysql.Target }
 
-func (d desk) LedgerEnd(ctx context.Context) (int64, error) {
+func (d desk) Tail(ctx context.Context) (replicator.Tail, error) {
 	o, err := d.Overview(ctx)
-	return o.LedgerEnd, err
+	return o.Tail, err
 }
 
-func (d desk) Decide(ctx context.Context, expect, next replicator.Cursor) error {
-	return d.Target.Decide(ctx, mysql.Decision{Action: "decided", Expect: expect, Next: next})
+func (d desk) Decide(ctx context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error {
+	action, _, _ := strings.Cut(next.Decision, "-")
+	return d.Target.Decide(ctx, mysql.Decision{Action: action, Expect: expect, Next: next, Taken: taken, Letters: letters})
 }
 
 func (d desk) Retry(ctx context.Context, l fake.Letter, compute func(replicator.Cursor) (replicator.Item, error)) (string, error) {
@@ -148,9 +153,14 @@ func (s *server) stranger() {
 	s.exec("INSERT INTO messages (user_id, username, direction, message, created_at) VALUES ('a stranger', 'a stranger', 'in', 'not ours', ?)", strangers)
 }
 
-func (s *server) accept(everything bool) { s.exec("UPDATE willing SET everything = ?", everything) }
+func (s *server) taste(t taste) { s.exec("UPDATE willing SET taste = ?", int(t)) }
 
 func (s *server) mute(bool) {}
+
+// move has a trigger give out the ids, two at a time, or lets the server do it.
+func (s *server) move(on bool) {
+	s.exec("UPDATE willing SET moving = ?, last_id = (SELECT COALESCE(MAX(id), 0) FROM messages)", on)
+}
 
 // stateTables are those that a restore without them loses.
 func stateTables() []string {
@@ -196,13 +206,16 @@ func (s *server) restore(dump any) {
 }
 
 func (s *server) restoreTable(dump any) {
-	s.accept(true)
+	moving := mariadb.Shared(s.tb).Int(s.tb, "SELECT moving FROM "+s.db.Name+".willing") > 0
+	s.move(false)
+	s.taste(anything)
 	s.put(dump, "messages")
-	s.accept(false)
+	s.taste(usual)
+	s.move(moving)
 }
 
 func (s *server) restoreCursor(dump any) { s.put(dump, "sidestream_cursor") }
-func (s *server) truncate()              { s.exec("TRUNCATE TABLE messages") }
+func (s *server) truncate()              { s.restoreTable(nil) }
 
 func (s *server) dropState() {
 	s.put(nil, stateTables()...)

@@ -63,7 +63,7 @@ func (d *desk) close() error { return errors.Join(d.target.Close(), d.source.Clo
 func (d *desk) decide(ctx context.Context, decision mysql.Decision) error {
 	next := &decision.Next
 	next.Known = true
-	next.Decision = fmt.Sprintf("%s-%d", decision.Action, time.Now().UnixNano())
+	next.Decision = replicator.DecisionToken(decision.Action, d.now.Cursor, time.Now())
 	next.Attempt = next.Decision
 	decision.Expect = d.now.Cursor
 	if err := d.target.Decide(ctx, decision); err != nil {
@@ -187,12 +187,13 @@ func (cmd cursorInitCmd) Run(a *app) error {
 	if err != nil {
 		return failure(err)
 	}
-	next.Generation, next.StartPosition = 1, next.Position
+	// Where only the cursor's row was lost, the ledger goes on to name the rows.
+	next.Generation, next.StartPosition = max(1, d.now.Generation), next.Position
 	detail := fmt.Sprintf("replication begins behind position %d: up to %s of the file are sent, and what stands before them never", next.Position, changes(pending.Changes))
 	if next.Position == 0 {
 		detail = fmt.Sprintf("replication begins at the beginning: up to %s of the file are sent", changes(pending.Changes))
 	}
-	if err := d.decide(a.ctx, mysql.Decision{Action: "init", Next: next, Detail: detail}); err != nil {
+	if err := d.decide(a.ctx, mysql.Decision{Action: replicator.ActionInit, Next: next, Detail: detail}); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.stdout, "If that was wrong: replicator cursor set --at PLACE moves the cursor, but what has been sent by then stays in the CRM.")
@@ -231,5 +232,5 @@ func (cmd cursorSetCmd) Run(a *app) error {
 		fmt.Fprintf(a.stdout, "would do: %s\nNothing was changed. To do it, give the same command with --yes.\n", detail)
 		return nil
 	}
-	return d.decide(a.ctx, mysql.Decision{Action: "set", Next: next, Detail: detail})
+	return d.decide(a.ctx, mysql.Decision{Action: replicator.ActionSet, Next: next, Detail: detail})
 }

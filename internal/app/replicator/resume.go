@@ -49,46 +49,21 @@ func (cmd cursorResumeCmd) Run(a *app) error {
 }
 
 // retryReopened tries the letters that a decision has opened again.
-func (d *desk) retryReopened(ctx context.Context, reopened []mysql.DeadLetter) error {
+func (d *desk) retryReopened(ctx context.Context, reopened []replicator.Letter) error {
 	open, err := d.target.ListDeadLetters(ctx, false)
 	if err != nil {
 		return failure(err)
 	}
 	return d.retryAll(ctx, slices.DeleteFunc(open, func(l mysql.DeadLetter) bool {
-		return !slices.ContainsFunc(reopened, func(r mysql.DeadLetter) bool { return r.Position == l.Position })
+		return !slices.ContainsFunc(reopened, func(r replicator.Letter) bool { return r.Position == l.Position })
 	}))
 }
 
-// resume asks the loop's own logic where both sides agree, and adds what is the
-// ledger's business.
 func (d *desk) resume(ctx context.Context) (mysql.Decision, error) {
 	mapper, err := newMapper(d.config)
 	if err != nil {
 		return mysql.Decision{}, err
 	}
-	now := d.now.Cursor
-	next, detail, err := replicator.Resume(ctx, d.source, d.target, mapper, now, d.now.LedgerEnd)
-	decision := mysql.Decision{Action: "resume", Next: next, Detail: detail}
-	if err != nil || next.Generation != now.Generation {
-		return decision, err
-	}
-	t, err := d.takeOver(ctx, mapper, max(now.Position, d.now.LedgerEnd), d.now.LedgerLastID)
-	if err != nil {
-		return mysql.Decision{}, err
-	}
-	if n := len(t.rows); n > 0 {
-		upTo := t.rows[n-1].Position
-		decision.Next.Position, decision.Next.StartPosition = upTo, min(now.StartPosition, upTo)
-		decision.Next.Anchors, decision.Next.SourceID, err = d.source.Anchors(ctx, upTo)
-		decision.Taken, decision.Letters = t.rows, t.lacking
-		decision.Detail = fmt.Sprintf("resumes behind position %d: the CRM holds %d messages behind position %d already, which are taken over; %d that it lacks among them become open dead letters", upTo, n, now.Position, len(t.lacking))
-		return decision, err
-	}
-	if decision.Letters, err = d.lostRetries(ctx, mapper, next.Position); err != nil {
-		return mysql.Decision{}, err
-	}
-	if n := len(decision.Letters); n > 0 {
-		decision.Detail += fmt.Sprintf(", and %d dead letters that a retry had delivered are tried again", n)
-	}
-	return decision, nil
+	r, err := replicator.Resume(ctx, d.source, d.target, mapper, d.now.Cursor, d.now.Tail)
+	return mysql.Decision{Action: replicator.ActionResume, Next: r.Next, Detail: r.Detail, Taken: r.Taken, Letters: r.Letters}, err
 }

@@ -37,6 +37,12 @@ type CRM struct {
 	Change func(id int64, userID string, createdAt time.Time)
 	// DeadLetters returns the parked positions in order.
 	DeadLetters func() []int64
+	// Desk returns a further client with the operator's side.
+	Desk func() Desk
+	// PutCursor sets the position in the cursor's row and nothing else.
+	PutCursor func(position int64)
+	// Truncate empties the table; its ids begin anew.
+	Truncate func()
 	// Refused is a message that the table refuses for what it contains.
 	Refused string
 }

@@ -1,14 +1,11 @@
 package failpoint_test
 
 import (
-	"bytes"
 	"go/parser"
 	"go/token"
-	"os"
 	"strings"
 	"testing"
 
-	"sidestream/internal/testkit"
 	"sidestream/internal/testkit/failpoint"
 	"sidestream/internal/testkit/failpoint/hook"
 )
@@ -35,30 +32,4 @@ func TestPoints_fit_their_files(t *testing.T) {
 			t.Errorf("%q is passed in %d places, want 1", p.Name, calls)
 		}
 	}
-}
-
-// TestPoints_are_not_in_the_programs: what users get has no switch to end it.
-func TestPoints_are_not_in_the_programs(t *testing.T) {
-	t.Parallel()
-	for _, program := range []failpoint.Program{failpoint.Writer, failpoint.Replicator} {
-		ordinary := read(t, testkit.BuildBinary(t, "sidestream/cmd/"+string(program)))
-		with := read(t, failpoint.Build(t, program))
-		for _, trace := range []string{"testkit/failpoint", hook.Mark} {
-			if bytes.Contains(ordinary, []byte(trace)) {
-				t.Errorf("the %s holds %q", program, trace)
-			}
-			if !bytes.Contains(with, []byte(trace)) {
-				t.Errorf("the %s with the points does not hold %q, so that its absence says nothing", program, trace)
-			}
-		}
-	}
-}
-
-func read(t *testing.T, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }

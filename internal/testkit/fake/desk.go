@@ -35,17 +35,16 @@ func (s *Server) Letters(source string) []Letter {
 	return letters
 }
 
-// LedgerEnd returns the last position in the ledger of the cursor's generation,
-// 0 where there is none.
-func (t *Target) LedgerEnd(context.Context) (int64, error) {
+// Tail returns the end of the ledger of the cursor's generation.
+func (t *Target) Tail(context.Context) (replicator.Tail, error) {
 	if err := t.down(); err != nil {
-		return 0, err
+		return replicator.Tail{}, err
 	}
 	s := t.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	end, _ := s.tail(t.source, s.cursors[t.source].Generation)
-	return end, nil
+	end, id := s.tail(t.source, s.cursors[t.source].Generation)
+	return replicator.Tail{Position: end, ID: id}, nil
 }
 
 // Holds implements replicator.Table.
@@ -65,8 +64,8 @@ func (t *Target) Holds(_ context.Context, generation int, position int64, was ma
 }
 
 // Decide stores an operator's cursor in the place of the one that was expected,
-// and makes the ledger fit it.
-func (t *Target) Decide(_ context.Context, expect, next replicator.Cursor) error {
+// and makes the ledger and the dead letters fit it.
+func (t *Target) Decide(_ context.Context, expect, next replicator.Cursor, taken []replicator.Taken, letters []replicator.Letter) error {
 	if err := t.down(); err != nil {
 		return err
 	}
@@ -87,6 +86,13 @@ func (t *Target) Decide(_ context.Context, expect, next replicator.Cursor) error
 		if p.source == t.source && p.generation == next.Generation && p.position > next.Position {
 			delete(s.ledger, p)
 		}
+	}
+	for _, row := range taken {
+		s.ledger[place{t.source, next.Generation, row.Position}] = row.ID
+	}
+	for _, l := range letters {
+		delete(s.ledger, place{t.source, next.Generation, l.Position})
+		s.dead[place{t.source, next.Generation, l.Position}] = replicator.Item{Position: l.Position, MessageID: l.MessageID, Op: replicator.OpPark, Code: l.Code, Reason: l.Reason}
 	}
 	delete(s.rewound, t.source)
 	next.Known, next.AppliedTotal, next.UpdatedAt = true, found.AppliedTotal, s.now()

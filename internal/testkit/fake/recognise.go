@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"sidestream/mapping"
 	"sidestream/replicator"
 )
 
@@ -34,25 +35,28 @@ func (t *Target) Recognise(_ context.Context, cursor replicator.Cursor, behind, 
 	return s.taken(t.source, cursor, ahead)
 }
 
-// taken fails where all the records stand above the last ledgered row already.
+// taken fails where the CRM holds what is to be added, and no ledger knows it.
 // The caller holds the lock.
 func (s *Server) taken(source string, cursor replicator.Cursor, ahead []replicator.Landmark) error {
 	_, last := s.tail(source, cursor.Generation)
-	if last == 0 || len(ahead) == 0 {
+	if last == 0 {
 		return nil
 	}
-	exact := false
+	exact, alike := 0, map[int64]bool{}
 	for _, l := range ahead {
-		i := slices.IndexFunc(s.rows, func(r Row) bool {
-			return r.ID > last && r.UserID == l.Record.UserID && r.Direction == l.Record.Direction && r.CreatedAt.Equal(l.Record.CreatedAt)
-		})
-		if i < 0 {
-			return nil
+		if s.findAbove(last, l.Record, true).ID > 0 {
+			exact++
+			continue
 		}
-		last = s.rows[i].ID
-		exact = exact || s.rows[i].Message == l.Record.Message
+		was := l.Record
+		if was.UserID == mapping.ErasedText {
+			was.UserID = ""
+		}
+		if found := s.findAbove(last, was, false); found.ID > 0 && was.Status != mapping.StatusSent {
+			alike[found.ID] = true
+		}
 	}
-	if !exact {
+	if exact == 0 && len(alike) < 2 {
 		return nil
 	}
 	return &replicator.Failure{Class: replicator.Blocked, Reason: "target_ahead"}
