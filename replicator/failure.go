@@ -32,6 +32,9 @@ type Failure struct {
 	Slow bool
 	// Doubtful is set where a COMMIT was sent and its answer is missing.
 	Doubtful bool
+	// Answered is set where the target's server was there and what it said, or
+	// what was found in it, is the failure.
+	Answered bool
 	// Unknown is set on a server error that the table of classes does not
 	// hold: transient at first, bisected where it persists.
 	Unknown bool

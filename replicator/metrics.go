@@ -93,7 +93,7 @@ func gauges() map[string]gauge {
 		"source_position":                {"source_position", "Highest position in the source."},
 		"applied_position":               {"applied_position", "The cursor: everything up to it is in the CRM."},
 		"cursor_known":                   {"cursor_known", "1 where the cursor has been read from the CRM since the start."},
-		"crm_up":                         {"crm_up", "1 where the CRM answered the last attempt as it should."},
+		"crm_up":                         {"crm_up", "0 where the last attempt found no CRM that could be reached, logged in to and written to."},
 		"stalled":                        {"stalled", "1 where changes wait and the cursor has not moved for a minute."},
 		"last_success_timestamp_seconds": {"last_success_timestamp_seconds", "When the CRM last answered as it should, in seconds since 1970."},
 	}

@@ -62,7 +62,7 @@ func planMessage(mapper *mapping.Mapper, c mapping.Change, history []mapping.Cha
 		return pass(c)
 	case mapping.Present, mapping.Redacted, mapping.Erased, mapping.Pruned:
 	}
-	return Item{Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpInsert, Record: outcome.Record}
+	return Item{Position: c.Position, MessageID: c.MessageID, Kind: c.Kind, Op: OpInsert, Record: outcome.Record, Pruned: outcome.State == mapping.Pruned}
 }
 
 // planChange plans an edit, an unsend or an erase.

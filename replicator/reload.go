@@ -100,25 +100,11 @@ func (r *Replicator) resolveDoubts(resolution string) {
 	r.doubts = nil
 }
 
-// begin decides where replication starts. Where both sides hold rows it is a
-// person's decision: doubling a CRM's history is not a default.
+// begin starts replication at the beginning, where nobody has to decide.
 func (r *Replicator) begin(ctx context.Context) (Cursor, error) {
-	chunk, err := r.opt.Source.Read(ctx, Cursor{}, 1)
+	chunk, err := Begin(ctx, r.opt.Source, r.opt.Target)
 	if err != nil {
 		return Cursor{}, err
-	}
-	if chunk.Head > 0 {
-		empty, err := r.opt.Target.Empty(ctx)
-		if err != nil {
-			return Cursor{}, err
-		}
-		if !empty {
-			return Cursor{}, &Failure{
-				Class: Blocked, Reason: "cursor_undecided",
-				Detail: fmt.Sprintf("no cursor exists, the source holds positions up to %d and the CRM's table holds rows too", chunk.Head),
-				Hint:   "decide once: replicator cursor init --at beginning|end|POSITION",
-			}
-		}
 	}
 	first := Cursor{Known: true, Generation: 1, SourceID: chunk.SourceID, Attempt: r.opt.Token()}
 	if err := r.opt.Target.Init(ctx, first); err != nil {

@@ -46,7 +46,8 @@ type State struct {
 	// TargetStrange is true from when the target turned out to hold something else
 	// than the cursor says until a step went well.
 	TargetStrange bool
-	// TargetUp is false while the last attempt failed because of the target.
+	// TargetUp is false while the last attempt failed because the target could not
+	// be reached or logged in to.
 	TargetUp bool
 }
 
@@ -129,7 +130,7 @@ func (r *Replicator) observe(progress bool, err error) {
 		s.Failures++
 		// A failure of the source, or of what was found in the target, says nothing
 		// against a target that has just answered.
-		s.TargetUp = r.answered || s.TargetUp && strings.HasPrefix(s.Failure.Reason, sourcePrefix)
+		s.TargetUp = r.answered || s.Failure.Answered || s.TargetUp && strings.HasPrefix(s.Failure.Reason, sourcePrefix)
 	}
 	if r.answered {
 		s.LastSuccess = now
@@ -175,5 +176,11 @@ func (r *Replicator) report(before, after State, changed bool, now time.Time) {
 		return
 	}
 	r.loggedAt = now
-	r.opt.Logger.Warn("not applying", "class", f.Class, "reason", f.Reason, "code", f.Code, "detail", f.Detail, "failures", after.Failures, "next", f.Hint)
+	fields := []any{"class", f.Class, "reason", f.Reason}
+	for _, field := range [][2]string{{"code", f.Code}, {"detail", f.Detail}, {"next", f.Hint}} {
+		if field[1] != "" {
+			fields = append(fields, field[0], field[1])
+		}
+	}
+	r.opt.Logger.Warn("not applying", append(fields, "failures", after.Failures)...)
 }

@@ -97,6 +97,9 @@ type Item struct {
 	Op          Op
 	// Record is set for OpInsert and OpUpdate.
 	Record mapping.Record
+	// Pruned is set on an OpInsert whose text the source does not keep any more.
+	// A CRM that is filled anew gets the record, a dead letter's retry writes none.
+	Pruned bool
 	// MessagePosition is the position of the message row that OpUpdate and
 	// OpDelete find through the ledger.
 	MessagePosition int64

@@ -171,15 +171,21 @@ func (l *loader) missing() {
 		if !e.required || !e.usedBy(l.options.Program) || set || l.failed[e.path] || l.excused(e) || idle {
 			continue
 		}
-		hint := "set it here, or "
-		if l.options.Path == "" {
-			hint = "name the file with -c FILE, or set "
-		}
-		if e.secret() {
-			hint += "name a file by " + lastWord(e.twin()) + ", or set "
-		}
-		l.fail(e.path, l.place(e), complaint{"is required", hint + e.env()})
+		l.fail(e.path, l.place(e), complaint{"is required", l.howToSet(e)})
 	}
+}
+
+// howToSet names the ways in which a key that is missing can be given.
+func (l *loader) howToSet(e entry) string {
+	switch {
+	case l.options.Path == "" && e.secret():
+		return "name the configuration with -c FILE, or set " + e.env() + ", or " + envName(e.twin()) + " to the path of a file that holds it"
+	case l.options.Path == "":
+		return "name the configuration with -c FILE, or set " + e.env()
+	case e.secret():
+		return "set it here, or name a file that holds it by " + lastWord(e.twin()) + ", or set " + e.env()
+	}
+	return "set it here, or " + e.env()
 }
 
 // place returns where a key that is not set would stand: where it is empty, its

@@ -124,8 +124,8 @@ func TestLoad_required_keys(t *testing.T) {
 		want    []string
 	}{
 		"the_writer_needs_its_two_secrets": {Options{Path: path, Program: Writer}, []string{
-			`config.toml:3: writer.verify_token: is required (set it here, or name a file by verify_token_file, or set SIDESTREAM_WRITER_VERIFY_TOKEN)`,
-			`config.toml:4: writer.app_secrets: is required (set it here, or name a file by app_secrets_file, or set SIDESTREAM_WRITER_APP_SECRETS)`,
+			`config.toml:3: writer.verify_token: is required (set it here, or name a file that holds it by verify_token_file, or set SIDESTREAM_WRITER_VERIFY_TOKEN)`,
+			`config.toml:4: writer.app_secrets: is required (set it here, or name a file that holds it by app_secrets_file, or set SIDESTREAM_WRITER_APP_SECRETS)`,
 		}},
 		"the_replicator_needs_the_crm": {Options{Path: path, Program: Replicator}, []string{
 			`config.toml:5: crm.addresses: is required (set it here, or SIDESTREAM_CRM_ADDRESSES)`,
@@ -134,7 +134,10 @@ func TestLoad_required_keys(t *testing.T) {
 		}},
 		"an_idle_replicator_needs_no_crm": {Options{Path: path, Program: Replicator, Environ: []string{"CRM_MYSQL_ENABLED=false"}}, nil},
 		"without_a_file_nothing_has_a_line": {Options{Program: Writer, Environ: []string{"SIDESTREAM_WRITER_VERIFY_TOKEN=x", "INSTAGRAM_APP_SECRET=y"}}, []string{
-			`configuration: database.path: is required (name the file with -c FILE, or set SIDESTREAM_DATABASE_PATH)`,
+			`configuration: database.path: is required (name the configuration with -c FILE, or set SIDESTREAM_DATABASE_PATH)`,
+		}},
+		"without_a_file_a_secret_has_two_variables": {Options{Program: Writer, Environ: []string{"SIDESTREAM_WRITER_VERIFY_TOKEN=x", "SIDESTREAM_DATABASE_PATH=y"}}, []string{
+			`configuration: writer.app_secrets: is required (name the configuration with -c FILE, or set SIDESTREAM_WRITER_APP_SECRETS, or SIDESTREAM_WRITER_APP_SECRETS_FILE to the path of a file that holds it)`,
 		}},
 		"a_misspelt_key_is_not_missing_too": {Options{Program: Writer, Path: write(t, "config.toml", "[database]\npath=\"x\"\n[writer]\nverify_tokn_file=\"x\"\napp_secret=[\"x\"]\n")}, []string{
 			`config.toml:4: writer.verify_tokn_file: unknown key (did you mean writer.verify_token_file?)`,

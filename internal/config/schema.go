@@ -181,7 +181,7 @@ func schema() []entry {
 		},
 		{
 			path: "crm.connect_timeout", to: func(c *Config) any { return &c.CRM.ConnectTimeout }, def: "5s", check: lasting("100ms", "5m"),
-			doc: "Limit for opening a connection.",
+			doc: "Limit for opening a connection, the login included.",
 		},
 		{
 			// The session's lock wait, whole seconds, must fit below it.
@@ -315,6 +315,16 @@ func (e entry) secret() bool {
 
 // env is the key's environment variable.
 func (e entry) env() string { return envName(e.path) }
+
+// fileVariables are the variables that name a file for a secret: the twin's own,
+// and the older name with the same ending.
+func (e entry) fileVariables() []string {
+	names := []string{envName(e.twin())}
+	if e.legacy != "" {
+		names = append(names, e.legacy+"_FILE")
+	}
+	return names
+}
 
 // twin is the path of the key that names a file for a secret.
 func (e entry) twin() string { return e.path + "_file" }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -125,6 +126,8 @@ func TestLoad_two_sources_for_one_secret(t *testing.T) {
 		"key_and_older_variable":     {Options{Path: path, Environ: []string{"INSTAGRAM_APP_SECRET=y"}}, []string{"config.toml:6: writer.app_secrets: has two sources: config.toml:6 and env INSTAGRAM_APP_SECRET (keep one of them)"}},
 		"variable_and_its_twin":      {Options{Path: blank, Environ: []string{"SIDESTREAM_CRM_PASSWORD=y", "SIDESTREAM_CRM_PASSWORD_FILE=" + file}}, []string{"env SIDESTREAM_CRM_PASSWORD_FILE: crm.password: has two sources: env SIDESTREAM_CRM_PASSWORD_FILE and env SIDESTREAM_CRM_PASSWORD (keep one of them)"}},
 		"variable_and_older_one":     {Options{Path: blank, Environ: []string{"SIDESTREAM_CRM_PASSWORD=y", "CRM_MYSQL_PASSWORD=y"}}, []string{"env SIDESTREAM_CRM_PASSWORD: crm.password: has two sources: env SIDESTREAM_CRM_PASSWORD and env CRM_MYSQL_PASSWORD (keep one of them)"}},
+		"older_one_and_its_twin":     {Options{Path: blank, Environ: []string{"CRM_MYSQL_PASSWORD=y", "CRM_MYSQL_PASSWORD_FILE=" + file}}, []string{"env CRM_MYSQL_PASSWORD_FILE: crm.password: has two sources: env CRM_MYSQL_PASSWORD_FILE and env CRM_MYSQL_PASSWORD (keep one of them)"}},
+		"both_twins":                 {Options{Path: blank, Environ: []string{"SIDESTREAM_CRM_PASSWORD_FILE=" + file, "CRM_MYSQL_PASSWORD_FILE=" + file}}, []string{"env SIDESTREAM_CRM_PASSWORD_FILE: crm.password: has two sources: env SIDESTREAM_CRM_PASSWORD_FILE and env CRM_MYSQL_PASSWORD_FILE (keep one of them)"}},
 		"an_empty_variable_is_none":  {Options{Path: path, Environ: []string{"SIDESTREAM_CRM_PASSWORD="}}, nil},
 		"an_empty_key_is_none":       {Options{Path: blank, Environ: []string{"SIDESTREAM_CRM_PASSWORD=y"}}, nil},
 		"the_older_variable_is_fine": {Options{Path: blank, Environ: []string{"CRM_MYSQL_PASSWORD=y"}}, nil},
@@ -136,6 +139,31 @@ func TestLoad_two_sources_for_one_secret(t *testing.T) {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestLoad_older_variables_may_name_files(t *testing.T) {
+	var environ []string
+	for i, name := range []string{"CRM_MYSQL_PASSWORD", "FACEBOOK_VERIFY_TOKEN", "INSTAGRAM_APP_SECRET", "INSTAGRAM_PAGE_ACCESS_TOKEN"} {
+		environ = append(environ, name+"_FILE="+write(t, "secret", "secret "+strconv.Itoa(i)+"\n"))
+	}
+	c := load(t, "[database]\npath = \"x\"\n[crm]\naddresses = [\"a:1\"]\nuser = \"u\"\ndatabase = \"d\"\n", environ...)
+	var got []string
+	for _, s := range []Secret{c.CRM.Password, c.Writer.VerifyToken, c.Instagram.AccessToken} {
+		value, err := s.Reveal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, value)
+	}
+	secrets, err := c.Writer.AppSecrets.Reveal()
+	if diff := cmp.Diff([]string{"secret 0", "secret 1", "secret 3", "secret 2"}, append(got, secrets...)); err != nil || diff != "" {
+		t.Errorf("%v, secrets (-want +got):\n%s", err, diff)
+	}
+	for _, o := range c.Origins() {
+		if want := "env CRM_MYSQL_PASSWORD_FILE, in " + c.CRM.Password.File(); o.Key == "crm.password" && o.From != want {
+			t.Errorf("from %q, want %q", o.From, want)
+		}
 	}
 }
 

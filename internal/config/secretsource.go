@@ -37,8 +37,10 @@ func (l *loader) resolveSecret(e entry) {
 	}
 	fromFile(e.path, false)
 	fromFile(e.twin(), true)
-	if name := envName(e.twin()); l.env[name] != "" {
-		found = append(found, candidate{from: source{where: envPrefix + name, secretFile: l.env[name]}})
+	for _, name := range e.fileVariables() {
+		if l.env[name] != "" {
+			found = append(found, candidate{from: source{where: envPrefix + name, secretFile: l.env[name]}})
+		}
 	}
 	for _, name := range []string{e.env(), e.legacy} {
 		if value, ok := l.env[name]; ok {

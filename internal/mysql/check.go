@@ -21,17 +21,43 @@ type Finding struct {
 // Check looks at everything that applying relies on and changes nothing, except
 // that it creates missing state tables like a first start would. A row that it
 // tries is rolled back; what a trigger writes for it into a table without
-// transactions (MyISAM) stays.
-func (t *Target) Check(ctx context.Context) []Finding {
-	var findings []Finding
-	add := func(name, status, text, hint string) {
-		findings = append(findings, Finding{name, status, text, hint})
-	}
+// transactions (MyISAM) stays. Each finding is reported as soon as it is known: a
+// server that does not answer makes the next one late.
+func (t *Target) Check(ctx context.Context, report func(Finding)) {
 	s, err := t.ready(ctx)
 	if err != nil {
 		f := classify(err)
-		return append(findings, Finding{"connect", "fail", f.Error(), f.Hint})
+		report(Finding{"connect", "fail", f.Error(), f.Hint})
+		return
 	}
+	t.checkServer(ctx, s, report)
+	_, err = t.Load(ctx)
+	if err != nil {
+		f := replicator.AsFailure(err)
+		report(Finding{"table", "fail", f.Error(), f.Hint})
+		if f.Reason == reasonNoTable || isConnectionLoss(f.Err) {
+			return // no GRANT helps against that
+		}
+	}
+	for _, f := range t.rights(ctx, s) {
+		report(f)
+	}
+	if err != nil {
+		return
+	}
+	report(Finding{"state", "ok", "the state tables are there", ""})
+	for _, f := range t.checkTable() {
+		report(f)
+	}
+	report(t.checkRoundTrip(ctx, s))
+	if open := t.DeadLettersOpen(); open > 0 {
+		report(Finding{"dead letters", "warn", fmt.Sprintf("%d open", open), "replicator dead-letters list"})
+	}
+}
+
+// checkServer looks at the server and the connection.
+func (t *Target) checkServer(ctx context.Context, s *session, report func(Finding)) {
+	add := func(name, status, text, hint string) { report(Finding{name, status, text, hint}) }
 	var version, tlsCipher, now string
 	_ = s.conn.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version)
 	add("connect", "ok", s.address+", "+version, "")
@@ -56,24 +82,6 @@ func (t *Target) Check(ctx context.Context) []Finding {
 		}
 	}
 	add("packet", "ok", fmt.Sprintf("max_allowed_packet %d bytes; statements stay below half", s.maxPacket), "")
-	cursor, err := t.Load(ctx)
-	findings = append(findings, t.rights(ctx, s)...)
-	if err != nil {
-		f := replicator.AsFailure(err)
-		return append(findings, Finding{"table", "fail", f.Error(), f.Hint})
-	}
-	add("state", "ok", "the state tables are there", "")
-	findings = append(findings, t.checkTable()...)
-	findings = append(findings, t.checkRoundTrip(ctx, s))
-	if cursor.Known {
-		add("cursor", "ok", fmt.Sprintf("position %d, generation %d", cursor.Position, cursor.Generation), "")
-	} else {
-		add("cursor", "ok", "none yet", "")
-	}
-	if open := t.DeadLettersOpen(); open > 0 {
-		add("dead letters", "warn", fmt.Sprintf("%d open", open), "replicator dead-letters list")
-	}
-	return findings
 }
 
 // checkTable judges the CRM's columns as the last Load found them.

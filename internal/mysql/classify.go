@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
 
@@ -31,7 +32,7 @@ func classify(err error) *replicator.Failure {
 	case errors.Is(err, mysqldriver.ErrPktTooLarge):
 		return &replicator.Failure{Class: replicator.Data, Reason: reasonTooLarge, Err: err}
 	case errors.Is(err, context.Canceled):
-		return &replicator.Failure{Class: replicator.Transient, Reason: "stopping", Err: err}
+		return &replicator.Failure{Class: replicator.Transient, Reason: reasonStopping, Err: err}
 	case isConnectionLoss(err):
 		return &replicator.Failure{Class: replicator.Transient, Reason: reasonLost, Err: err}
 	}
@@ -51,14 +52,25 @@ func classifyServer(err *mysqldriver.MySQLError) *replicator.Failure {
 	if f.Class == replicator.Data && c.reason != reasonTrigger {
 		f.Row = rowNumber(err.Message)
 	}
+	f.Answered = heard(f)
 	return f
+}
+
+// heard tells whether a failure is what a server said that is there to be used,
+// or what was found in it.
+func heard(f *replicator.Failure) bool {
+	switch f.Reason {
+	case reasonLost, reasonNotReady, reasonReadOnly, reasonStopping:
+		return false
+	}
+	return !isConnectionLoss(f.Err)
 }
 
 // classifyConnect is classify for a connection attempt.
 func classifyConnect(err error, address string) *replicator.Failure {
 	f := classify(err)
-	if f.Code == "" && f.Reason != "stopping" {
-		f = &replicator.Failure{Class: replicator.Transient, Reason: "crm_unreachable", Hint: "check that the CRM's server runs and crm.addresses is right", Err: err}
+	if f.Code == "" && f.Reason != reasonStopping {
+		f = &replicator.Failure{Class: replicator.Transient, Reason: reasonUnreachable, Hint: "check that the CRM's server runs and crm.addresses is right", Err: err}
 		switch {
 		case isTLS(err):
 			f = &replicator.Failure{Class: replicator.Blocked, Reason: reasonTLS, Hint: hintTLS, Err: err}
@@ -67,9 +79,37 @@ func classifyConnect(err error, address string) *replicator.Failure {
 		}
 	}
 	// No row is involved, so nothing may be concluded about one.
-	f.Unknown = false
+	f.Unknown, f.Answered = false, false
 	f.Detail = "connect to " + address
+	if f.Reason == reasonUnreachable {
+		f.Detail += whyUnreachable(err)
+	}
 	return f
+}
+
+// whyUnreachable says in our own words what came of a connection attempt.
+func whyUnreachable(err error) string {
+	name, isName := errors.AsType[*net.DNSError](err)
+	network, isNetwork := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ": refused, nothing listens there"
+	case isName && name.IsNotFound:
+		return ": there is no such host"
+	case isName:
+		return ": the host's name could not be looked up"
+	case errors.Is(err, syscall.ENOENT):
+		return ": there is no such socket"
+	case errors.Is(err, syscall.EACCES):
+		return ": this user may not use the socket"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return ": no way leads to the host"
+	case errors.Is(err, context.DeadlineExceeded), isNetwork && network.Timeout():
+		return ": no answer in time"
+	case isConnectionLoss(err):
+		return ": the connection was closed before the login was done"
+	}
+	return ""
 }
 
 func isTLS(err error) bool {

@@ -10,8 +10,10 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -173,25 +175,35 @@ func TestClassifyConnect(t *testing.T) {
 		class  replicator.Class
 		reason string
 		slow   bool
+		why    string
 	}{
-		"refused":              {&net.OpError{Op: "dial", Err: errors.New("refused")}, replicator.Transient, "crm_unreachable", false},
-		"no_such_host":         {&net.DNSError{Err: "no such host"}, replicator.Transient, "crm_unreachable", false},
-		"wrong_password":       {serverError(1045, "28000", "x"), replicator.Blocked, "login_refused", true},
-		"an_unknown_number":    {serverError(31001, "HY000", "x"), replicator.Transient, "unknown", false},
-		"no_tls":               {mysqldriver.ErrNoTLS, replicator.Blocked, "crm_tls", false},
-		"unknown_authority":    {fmt.Errorf("tls: %w", x509.UnknownAuthorityError{}), replicator.Blocked, "crm_tls", false},
-		"another_host":         {x509.HostnameError{Certificate: &x509.Certificate{}}, replicator.Blocked, "crm_tls", false},
-		"cleartext_password":   {mysqldriver.ErrCleartextPassword, replicator.Blocked, "login_refused", true},
-		"an_unknown_plugin":    {mysqldriver.ErrUnknownPlugin, replicator.Blocked, "login_refused", true},
-		"stopped_in_the_midst": {context.Canceled, replicator.Transient, "stopping", false},
+		"anything":             {&net.OpError{Op: "dial", Err: errors.New("anything")}, replicator.Transient, "crm_unreachable", false, ": the connection was closed before the login was done"},
+		"refused":              {&net.OpError{Op: "dial", Err: &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}}, replicator.Transient, "crm_unreachable", false, ": refused, nothing listens there"},
+		"no_such_socket":       {&net.OpError{Op: "dial", Err: syscall.ENOENT}, replicator.Transient, "crm_unreachable", false, ": there is no such socket"},
+		"no_right_to_a_socket": {&net.OpError{Op: "dial", Err: syscall.EACCES}, replicator.Transient, "crm_unreachable", false, ": this user may not use the socket"},
+		"no_route":             {&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, replicator.Transient, "crm_unreachable", false, ": no way leads to the host"},
+		"too_late":             {fmt.Errorf("x: %w", context.DeadlineExceeded), replicator.Transient, "crm_unreachable", false, ": no answer in time"},
+		"no_such_host":         {&net.DNSError{Err: "no such host", IsNotFound: true}, replicator.Transient, "crm_unreachable", false, ": there is no such host"},
+		"no_name_server":       {&net.DNSError{Err: "server misbehaving"}, replicator.Transient, "crm_unreachable", false, ": the host's name could not be looked up"},
+		"wrong_password":       {serverError(1045, "28000", "x"), replicator.Blocked, "login_refused", true, ""},
+		"an_unknown_number":    {serverError(31001, "HY000", "x"), replicator.Transient, "unknown", false, ""},
+		"no_tls":               {mysqldriver.ErrNoTLS, replicator.Blocked, "crm_tls", false, ""},
+		"unknown_authority":    {fmt.Errorf("tls: %w", x509.UnknownAuthorityError{}), replicator.Blocked, "crm_tls", false, ""},
+		"another_host":         {x509.HostnameError{Certificate: &x509.Certificate{}}, replicator.Blocked, "crm_tls", false, ""},
+		"cleartext_password":   {mysqldriver.ErrCleartextPassword, replicator.Blocked, "login_refused", true, ""},
+		"an_unknown_plugin":    {mysqldriver.ErrUnknownPlugin, replicator.Blocked, "login_refused", true, ""},
+		"stopped_in_the_midst": {context.Canceled, replicator.Transient, "stopping", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := classifyConnect(tt.err, "db:3306")
 			if f.Class != tt.class || f.Reason != tt.reason || f.Slow != tt.slow || f.Unknown {
 				t.Errorf("got %+v", f)
 			}
-			if f.Detail != "connect to db:3306" {
+			if f.Detail != "connect to db:3306"+tt.why {
 				t.Errorf("detail %q", f.Detail)
+			}
+			if f.Answered {
+				t.Error("a server that lets nobody in counts as up")
 			}
 		})
 	}

@@ -87,6 +87,9 @@ const (
 	RetriedApplied Retried = "applied"
 	// RetriedNothing is a change that asks for nothing (any more); resolved.
 	RetriedNothing Retried = "nothing_to_do"
+	// RetriedPruned is a message whose text the source does not keep any more, so
+	// that there is nothing to send; resolved.
+	RetriedPruned Retried = "pruned"
 	// RetriedAlready is a letter that was resolved before, or whose message is in
 	// the CRM already.
 	RetriedAlready Retried = "already_applied"
@@ -213,6 +216,9 @@ func (t *Target) applyLetter(ctx context.Context, s *session, cursor replicator.
 	}
 	if _, there := r.idOf(item.Position); there {
 		return RetriedAlready, nil
+	}
+	if item.Pruned {
+		return RetriedPruned, nil
 	}
 	tail, err := t.readTail(ctx, s, cursor.Generation)
 	if err != nil {

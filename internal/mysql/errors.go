@@ -61,7 +61,7 @@ func classOf(number uint16) (class, bool) {
 	case 1129, 1130:
 		return class{class: replicator.Blocked, reason: "host_blocked", slow: true, hint: "FLUSH HOSTS on the server, then check crm.password and the GRANTs' host"}, true
 	case 1044:
-		return class{class: replicator.Blocked, reason: "database_refused", slow: true, hint: hintPrivileges}, true
+		return class{class: replicator.Blocked, reason: "database_refused", slow: true, hint: hintPrivileges + ", or correct crm.database"}, true
 
 	case 1142, 1143, 1227, 1370:
 		return blocked("privileges", hintPrivileges)
@@ -130,6 +130,9 @@ const (
 	reasonTooLarge = "too_large"
 	reasonTrigger  = "refused_by_trigger"
 	reasonUnknown  = "unknown"
+
+	reasonUnreachable = "crm_unreachable"
+	reasonStopping    = "stopping"
 
 	hintReadOnly = "wait for the failover, or list the writable server first in crm.addresses"
 )

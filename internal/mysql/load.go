@@ -16,6 +16,7 @@ func (t *Target) Load(ctx context.Context) (replicator.Cursor, error) {
 	cursor, err := t.load(ctx)
 	if err != nil {
 		f := classify(err)
+		f.Answered = t.session != nil && heard(f) // without a session nobody could be asked
 		t.abandon(ctx, f)
 		return replicator.Cursor{}, f
 	}

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"sidestream/mapping"
@@ -240,6 +239,8 @@ type Overview struct {
 	// otherwise.
 	Rewound *replicator.Failure
 	Address string
+	// StateMissing is set where the state tables are not there yet.
+	StateMissing bool
 }
 
 // Overview reads the state tables without changing anything.
@@ -262,7 +263,8 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 	o.Address = s.address
 	if o.Cursor, err = t.readCursor(ctx, s, ""); err != nil {
 		if isNumber(err, 1146) {
-			return nil // the state tables are not there yet: nothing is replicated
+			o.StateMissing = true // nothing is replicated yet
+			return nil
 		}
 		return err
 	}
@@ -273,12 +275,12 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 		"SELECT COUNT(*) FROM " + t.names.ledger + " WHERE source = ? AND has_fallback":             &o.Fallbacks,
 	} {
 		if err := s.conn.QueryRowContext(ctx, query, t.opt.Source).Scan(into); err != nil {
-			return fmt.Errorf("read the state tables: %w", err)
+			return ofState(err)
 		}
 	}
 	var marks int
 	if err := s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t.names.meta+" WHERE name = ?", t.rewoundName()).Scan(&marks); err != nil {
-		return fmt.Errorf("read the state tables: %w", err)
+		return ofState(err)
 	}
 	if marks > 0 {
 		o.Rewound = rewound("a replicator has found that the CRM's table was emptied or restored, and nobody has decided since")
@@ -287,5 +289,5 @@ func (t *Target) overview(ctx context.Context, o *Overview) error {
 	if tail.length > 0 {
 		o.Tail = replicator.Tail{Position: tail.end(), ID: tail.lastID()}
 	}
-	return err
+	return ofState(err)
 }

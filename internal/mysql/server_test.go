@@ -154,13 +154,16 @@ func TestTarget_views_are_no_tables(t *testing.T) {
 	db.Exec(t, "RENAME TABLE messages TO real_messages")
 	db.Exec(t, "CREATE VIEW messages AS SELECT * FROM real_messages")
 	_, err := newTarget(t, options(db)).Load(t.Context())
-	wantReason(t, err, replicator.Blocked, "target_engine")
+	if f := wantReason(t, err, replicator.Blocked, "target_engine"); !f.Answered {
+		t.Error("the server has answered")
+	}
 }
 
 func TestTarget_Check(t *testing.T) {
 	db := mariadb.Shared(t).Database(t)
 	db.Exec(t, "ALTER TABLE messages ADD branch INT NOT NULL, ADD kind ENUM('a','b') NOT NULL, ADD noted INT NULL, ADD rank INT NOT NULL DEFAULT 1, MODIFY message TEXT CHARACTER SET latin1")
-	findings := newTarget(t, options(db)).Check(t.Context())
+	var findings []mysql.Finding
+	newTarget(t, options(db)).Check(t.Context(), func(f mysql.Finding) { findings = append(findings, f) })
 	status := func(name string) string {
 		for _, f := range findings {
 			if f.Name == name {
@@ -175,6 +178,20 @@ func TestTarget_Check(t *testing.T) {
 	if n := len(slices.DeleteFunc(findings, func(f mysql.Finding) bool { return f.Name != "columns" })); n != 1 {
 		t.Errorf("%d columns are complained about, want 1", n)
 	}
+}
+
+func TestTarget_of_a_server_that_accepts_and_keeps_silent(t *testing.T) {
+	server := mariadb.Start(t)
+	opt := options(server.Database(t))
+	opt.ConnectTimeout, opt.ReadTimeout = 300*time.Millisecond, time.Hour
+	server.Stop(t)
+	_, err := newTarget(t, opt).Load(t.Context())
+	if f := wantReason(t, err, replicator.Transient, "crm_unreachable"); !strings.HasSuffix(f.Detail, "no answer in time") || f.Answered {
+		t.Errorf("%+v", f)
+	}
+	server.Cont(t)
+	opt.ConnectTimeout = time.Minute
+	load(t, newTarget(t, opt))
 }
 
 func TestTarget_addresses(t *testing.T) {

@@ -32,7 +32,7 @@ func connect(ctx context.Context, o Options) (*session, error) {
 			return s, nil
 		}
 		// A server that answered says more than one that did not.
-		if f := replicator.AsFailure(err); failure == nil || f.Reason != "crm_unreachable" {
+		if f := replicator.AsFailure(err); failure == nil || f.Reason != reasonUnreachable {
 			failure = err
 		}
 	}
@@ -67,10 +67,14 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(ctx)
+	conn, err := open(ctx, db, o.ConnectTimeout)
 	if err != nil {
 		_ = db.Close()
-		return nil, classifyConnect(err, address)
+		f := classifyConnect(err, address)
+		if f.Reason == reasonLogin {
+			f.Detail += withPassword(cfg)
+		}
+		return nil, f
 	}
 	s := &session{db: db, conn: conn, address: address}
 	if err := s.setup(ctx, o.ReadTimeout); err != nil {
@@ -78,6 +82,24 @@ func dial(ctx context.Context, o Options, address string) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// withPassword says as whom the login was tried: a password that nobody set is
+// the likeliest mistake.
+func withPassword(cfg *driver.Config) string {
+	if cfg.Passwd == "" {
+		return " as " + cfg.User + ", without a password"
+	}
+	return " as " + cfg.User + ", with a password"
+}
+
+// open makes the connection. The driver's own limit ends with the dialing: a
+// server that accepts and then says nothing would be waited for as long as for
+// an answer, at each of the driver's attempts.
+func open(ctx context.Context, db *sql.DB, timeout time.Duration) (*sql.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return db.Conn(ctx)
 }
 
 // silent drops the driver's own log lines: every error reaches us as a value.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,9 +77,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", o.Listen)
+	listener, err := Listen(context.Background(), o.ListenKey, o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("%s = %q: %w", o.ListenKey, o.Listen, err)
+		return nil, err
 	}
 	return &Server{
 		listener: listener,
@@ -94,6 +95,18 @@ func New(o Options) (*Server, error) {
 			ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 		},
 	}, nil
+}
+
+// Listen binds an address that a configuration key holds, which its error names.
+func Listen(ctx context.Context, key, address string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s = %q: %w: is another one running? Otherwise change the key", key, address, err)
+	case err != nil:
+		return nil, fmt.Errorf("%s = %q: %w", key, address, err)
+	}
+	return listener, nil
 }
 
 // Addr is the address that the listener is bound to.

@@ -138,7 +138,7 @@ func TestNew_refuses(t *testing.T) {
 	}{
 		"a_busy_port_with_its_key_and_address": {
 			Options{Registry: registry, Listen: busy.Addr().String(), ListenKey: "writer.metrics_listen"},
-			[]string{"writer.metrics_listen", busy.Addr().String(), "address already in use"},
+			[]string{"writer.metrics_listen", busy.Addr().String(), "address already in use", "is another one running? Otherwise change the key"},
 		},
 		"an_unknown_key_in_the_web_configuration": {
 			Options{Registry: registry, Listen: "127.0.0.1:0", WebConfigFile: bad},

@@ -40,7 +40,7 @@ func bugs() []bug {
 		{"parked_without_a_canary", "replicator/refuse.go", "if err := r.opt.Target.Probe(ctx, canary(item)); err != nil {", "if err := error(nil); err != nil {", nil, "./replicator", "TestReplicator_data"},
 		{"operators_decision_forgotten", "replicator/reload.go", "found.Decision != r.cursor.Decision", "false", nil, "./replicator", ""},
 		{"cursor_that_went_back_accepted", "replicator/reload.go", "case found.Position < r.cursor.Position || found.Generation < r.cursor.Generation:", "case false:", nil, "./replicator", "TestReplicator_blocked"},
-		{"history_doubled_at_first_start", "replicator/reload.go", "if !empty {", "if !empty && false {", nil, "./replicator", "TestReplicator_begin"},
+		{"history_doubled_at_first_start", "replicator/beginning.go", "if !empty {", "if !empty && false {", nil, "./replicator", "TestReplicator_begin"},
 		{"lost_cursor_made_anew", "replicator/reload.go", "\tif !found.Known {\n\t\tif r.cursor.Known {", "\tif !found.Known {\n\t\tif false {", nil, "./replicator", "TestReplicator_blocked"},
 		{"a_strangers_row_is_touched", "internal/mysql/apply.go", "if was.UserID != \"\" {", "if false {", nil, "./internal/mysql", "TestTarget_conforms"},
 		{"whole_batches_retried_while_failing", "replicator/refuse.go", "\t\tr.limit = min(r.limit, afterDataRows)\n", "", nil, "./replicator", "TestReplicator_data"},

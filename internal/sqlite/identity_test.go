@@ -95,7 +95,9 @@ func TestSource_follows_the_path(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		refused(t, s, after, replicator.Transient, "source_missing")
+		if f := refusal(t, s, after, replicator.Transient, "source_missing"); !strings.HasPrefix(f.Hint, "put the file back") {
+			t.Errorf("next: %s", f.Hint)
+		}
 		if _, err := s.Pending(t.Context(), 0); replicator.AsFailure(err).Reason != "source_missing" {
 			t.Errorf("pending: %v", err)
 		}

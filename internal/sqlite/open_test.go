@@ -50,6 +50,11 @@ func TestSource_waits(t *testing.T) {
 		}
 	}
 	wait("source_missing")
+	absent := filepath.Join(dir, "absent")
+	f := refusal(t, newSource(t, filepath.Join(absent, "messages.db")), replicator.Cursor{}, replicator.Transient, "source_missing")
+	if f.Detail != "the directory "+absent+" does not exist" || !strings.HasPrefix(f.Hint, "make the directory") {
+		t.Errorf("%s; next: %s", f.Detail, f.Hint)
+	}
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

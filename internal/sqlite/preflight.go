@@ -76,7 +76,10 @@ func (s *Source) statFailure(err error) *replicator.Failure {
 	var failure *replicator.Failure
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		failure = transient(reasonMissing, "start the writer, or correct database.path", "%s does not exist", s.opt.Path)
+		failure = transient(reasonMissing, "start the writer, which makes it, or correct database.path; where it was there before, put it back", "%s does not exist", s.opt.Path)
+		if dir := filepath.Dir(s.opt.Path); isMissing(dir) {
+			failure = transient(reasonMissing, "make the directory, or correct database.path: the writer does not make one", "the directory %s does not exist", dir)
+		}
 	case errors.Is(err, fs.ErrPermission):
 		failure = blocked(reasonPermission, "let the replicator's user search the directory of the database",
 			"no access to the directory of %s", s.opt.Path)
@@ -85,6 +88,11 @@ func (s *Source) statFailure(err error) *replicator.Failure {
 	}
 	failure.Err = err
 	return failure
+}
+
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // checkFilesystem refuses what WAL cannot work on.

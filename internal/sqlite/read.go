@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 
 	"sidestream/mapping"
 	"sidestream/replicator"
@@ -22,9 +23,19 @@ func (s *Source) Read(ctx context.Context, after replicator.Cursor, limit int) (
 		return err
 	})
 	if err != nil {
-		return replicator.Chunk{}, err
+		return replicator.Chunk{}, missed(err, after)
 	}
 	return chunk, nil
+}
+
+// missed gives another next step where rows of a file that is missing were
+// applied already: a writer that is started would begin a new one.
+func missed(err error, after replicator.Cursor) error {
+	f := replicator.AsFailure(err)
+	if f.Reason == reasonMissing && after.Position > 0 {
+		f.Hint = fmt.Sprintf("put the file back, of which positions up to %d are applied, or correct database.path; a writer that is started without it begins another file", after.Position)
+	}
+	return err
 }
 
 // read runs inside a transaction: what it compares and what it returns are of

@@ -43,6 +43,10 @@ WHERE seq > ?1 AND seq <= ?2 AND account_id <> ?3 AND (sender_id = ?3 OR recipie
 // it takes part in every conversation.
 var ErrAccount = errors.New("store: the id is a business account's, not a person's")
 
+// ErrShortID is returned for an id that is shorter than what would stand in its
+// place; no real one is.
+var ErrShortID = fmt.Errorf("store: a user id has at least %d characters", len(mapping.ErasedText))
+
 // Person is who is to be erased.
 type Person struct {
 	// UserID is the Instagram-scoped id.
@@ -78,7 +82,7 @@ type erasing struct {
 func (s *Store) Erase(ctx context.Context, person Person, dryRun bool) (Erased, error) {
 	var done Erased
 	if len(person.UserID) < len(mapping.ErasedText) {
-		return done, fmt.Errorf("store: a user id has at least %d characters", len(mapping.ErasedText))
+		return done, ErrShortID
 	}
 	if err := s.refuseAccount(ctx, person.UserID); err != nil {
 		return done, err

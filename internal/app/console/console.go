@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -100,10 +102,26 @@ func (p Program) Parse(args []string) (parsed *kong.Context, code int) {
 	}
 	parsed, err = parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "%s: %v\ntry: %s --help\n", p.Name, err, p.Name)
+		fmt.Fprintf(p.Stderr, "%s: %v\ntry: %s --help\n", p.Name, err, strings.Join(append([]string{p.Name}, commandOf(err, args)...), " "))
 		return nil, Usage
 	}
 	return parsed, OK
+}
+
+// commandOf returns the subcommand that the arguments of a parse error name:
+// its help is the one that helps. The default one counts where it was written.
+func commandOf(err error, args []string) []string {
+	parse, ok := errors.AsType[*kong.ParseError](err)
+	if !ok {
+		return nil
+	}
+	var words []string
+	for _, step := range parse.Context.Path {
+		if step.Command != nil && slices.Contains(args, step.Command.Name) {
+			words = append(words, step.Command.Name)
+		}
+	}
+	return words
 }
 
 // Finish shows an error, if there is one, and returns the exit code.
@@ -132,6 +150,26 @@ func (p Program) Finish(err error) int {
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Origin returns where a configuration key's value came from.
+func Origin(c *config.Config, key string) string {
+	for _, o := range c.Origins() {
+		if o.Key == key {
+			return o.From
+		}
+	}
+	return "default"
+}
+
+// LogLevel is the level of a command that gives an answer and ends: what goes
+// well is no news there, and would stand in the midst of the answer. Whoever sets
+// log.level gets that.
+func LogLevel(c *config.Config) string {
+	if Origin(c, "log.level") == "default" {
+		return "warn"
+	}
+	return c.Log.Level
 }
 
 // PrintOrigins writes every configuration key with its value and where that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"strconv"
 	"time"
 
@@ -97,7 +98,7 @@ func (cursorShowCmd) Run(a *app) error {
 		fmt.Fprintf(a.stdout, "behind         %d\n", max(0, last-d.now.Cursor.Position))
 		return nil
 	}
-	fmt.Fprintln(a.stdout, "next: replicator cursor init --at beginning|end|POSITION")
+	fmt.Fprintln(a.stdout, "next:", replicator.HowToBegin)
 	return nil
 }
 
@@ -110,14 +111,22 @@ func printCursor(w io.Writer, o mysql.Overview) {
 	fmt.Fprintf(w, "cursor         position %d, generation %d, at %s\n", c.Position, c.Generation, o.Address)
 	fmt.Fprintf(w, "source id      %s\n", c.SourceID)
 	fmt.Fprintf(w, "started after  %d\n", c.StartPosition)
-	fmt.Fprintf(w, "applied        %d changes, last %s\n", c.AppliedTotal, c.UpdatedAt.Format(time.DateTime))
+	fmt.Fprintf(w, "applied        %s, last %s\n", changes(c.AppliedTotal), c.UpdatedAt.Format(time.RFC3339))
 	fmt.Fprintf(w, "anchors        %d\n", len(c.Anchors))
-	fmt.Fprintf(w, "ledger         %d runs, %d with fallbacks\n", o.LedgerRuns, o.Fallbacks)
+	fmt.Fprintf(w, "ledger         %s, %d with fallbacks\n", console.Count(o.LedgerRuns, "run", "runs"), o.Fallbacks)
 	fmt.Fprintf(w, "dead letters   %d open\n", o.DeadLettersOpen)
 }
 
 // place is "beginning", "end" or a position.
 type place string
+
+// UnmarshalText refuses what is no place while the command line is read, before
+// anything is connected to.
+func (p *place) UnmarshalText(text []byte) error {
+	*p = place(text)
+	_, err := p.position(math.MaxInt64)
+	return err
+}
 
 // position resolves the place in a source that holds positions up to last.
 func (p place) position(last int64) (int64, error) {
@@ -129,7 +138,7 @@ func (p place) position(last int64) (int64, error) {
 	}
 	n, err := strconv.ParseInt(string(p), 10, 64)
 	if err != nil || n < 0 {
-		return 0, &console.ExitError{Code: console.Usage, Err: fmt.Errorf("--at takes beginning, end or a position, not %q", string(p))}
+		return 0, &console.ExitError{Code: console.Usage, Err: fmt.Errorf("a place is beginning, end or a position, not %q", string(p))}
 	}
 	if n > last {
 		return 0, &console.ExitError{Code: console.Usage, Err: fmt.Errorf("--at %d lies beyond the source, which ends at %d", n, last)}
@@ -154,6 +163,8 @@ func (d *desk) at(ctx context.Context, p place) (replicator.Cursor, error) {
 	return replicator.Cursor{Position: position, Anchors: anchors, SourceID: sourceID}, nil
 }
 
+func changes(n int64) string { return console.Count(n, "change", "changes") }
+
 type cursorInitCmd struct {
 	At place `required:"" placeholder:"PLACE" help:"beginning (send all), end (send only what comes), or the position behind which to start."`
 }
@@ -172,9 +183,21 @@ func (cmd cursorInitCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	pending, err := d.source.Pending(a.ctx, next.Position)
+	if err != nil {
+		return failure(err)
+	}
 	// Where only the cursor's row was lost, the ledger goes on to name the rows.
 	next.Generation, next.StartPosition = max(1, d.now.Generation), next.Position
-	return d.decide(a.ctx, mysql.Decision{Action: replicator.ActionInit, Next: next, Detail: fmt.Sprintf("replication begins behind position %d", next.Position)})
+	detail := fmt.Sprintf("replication begins behind position %d: up to %s of the file are sent, and what stands before them never", next.Position, changes(pending.Changes))
+	if next.Position == 0 {
+		detail = fmt.Sprintf("replication begins at the beginning: up to %s of the file are sent", changes(pending.Changes))
+	}
+	if err := d.decide(a.ctx, mysql.Decision{Action: replicator.ActionInit, Next: next, Detail: detail}); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout, "If that was wrong: replicator cursor set --at PLACE moves the cursor, but what has been sent by then stays in the CRM.")
+	return nil
 }
 
 type cursorSetCmd struct {
@@ -191,16 +214,19 @@ func (cmd cursorSetCmd) Run(a *app) error {
 	defer func() { _ = d.close() }()
 	now := d.now.Cursor
 	if !now.Known {
-		return &console.HintError{Err: errors.New("there is no cursor yet"), Hint: "replicator cursor init --at beginning|end|POSITION"}
+		return &console.HintError{Err: errors.New("there is no cursor yet"), Hint: replicator.HowToBegin}
 	}
 	next, err := d.at(a.ctx, cmd.At)
 	if err != nil {
 		return err
 	}
 	next.Generation, next.StartPosition, next.AppliedTotal = now.Generation, min(now.StartPosition, next.Position), now.AppliedTotal
-	detail := fmt.Sprintf("the cursor moves from position %d to %d: the %d changes between are never sent", now.Position, next.Position, next.Position-now.Position)
+	detail := fmt.Sprintf("the cursor moves from position %d to %d: %s between are never sent", now.Position, next.Position, changes(next.Position-now.Position))
 	if next.Position <= now.Position {
-		detail = fmt.Sprintf("the cursor moves from position %d back to %d: up to %d changes are sent again, and stand twice in the CRM where it still holds them", now.Position, next.Position, now.Position-next.Position)
+		detail = fmt.Sprintf("the cursor moves from position %d back to %d: up to %s are sent again, and stand twice in the CRM where it still holds them", now.Position, next.Position, changes(now.Position-next.Position))
+	}
+	if next.Position == now.Position {
+		detail = fmt.Sprintf("the cursor stays at position %d: nothing is sent again or left out, and what both sides hold counts as right", now.Position)
 	}
 	if !cmd.Yes {
 		fmt.Fprintf(a.stdout, "would do: %s\nNothing was changed. To do it, give the same command with --yes.\n", detail)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sidestream/internal/app/console"
 	"sidestream/internal/config"
 	"sidestream/internal/instagram"
 	"sidestream/internal/mysql"
@@ -102,13 +103,12 @@ func (d *daemon) close() error {
 }
 
 // origin returns where a key's value came from.
-func (d *daemon) origin(key string) string {
-	for _, o := range d.config.Origins() {
-		if o.Key == key {
-			return o.From
-		}
-	}
-	return "default"
+func (d *daemon) origin(key string) string { return console.Origin(d.config, key) }
+
+// enableHint is the next step where replication is switched off. The value may
+// come from the environment, where the file that people look at does not help.
+func enableHint(c *config.Config) string {
+	return "set crm.enabled = true (now from: " + console.Origin(c, "crm.enabled") + ")"
 }
 
 // headline is a database path as the status shows it.

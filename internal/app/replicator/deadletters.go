@@ -49,9 +49,9 @@ func (cmd deadLettersListCmd) Run(a *app) error {
 	for _, l := range letters {
 		state := "open"
 		if !l.ResolvedAt.IsZero() {
-			state = "resolved " + l.ResolvedAt.Format(time.DateTime)
+			state = "resolved " + l.ResolvedAt.Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%q\n", l.Position, l.Generation, l.Reason, l.Code, l.Attempts, l.FirstSeen.Format(time.DateTime), state, l.MessageID)
+		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%d\t%s\t%s\t%q\n", l.Position, l.Generation, l.Reason, l.Code, l.Attempts, l.FirstSeen.Format(time.RFC3339), state, l.MessageID)
 	}
 	return w.Flush()
 }
@@ -117,7 +117,7 @@ func (d *desk) retryAll(ctx context.Context, letters []mysql.DeadLetter) error {
 		}
 	}
 	if refused > 0 {
-		return &console.HintError{Err: fmt.Errorf("%d of %d are still refused", refused, len(letters)), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then: replicator dead-letters retry"}
+		return &console.HintError{Err: fmt.Errorf("still refused: %d of %d", refused, len(letters)), Hint: "change the CRM's table, or crm.too_long and crm.unsupported_characters; then: replicator dead-letters retry"}
 	}
 	if len(letters) == 0 {
 		fmt.Fprintln(d.stdout, "no open dead letters")
@@ -138,6 +138,8 @@ func inWords(outcome mysql.Retried) string {
 		return "applied"
 	case mysql.RetriedNothing:
 		return "resolved: there is nothing to do for it any more"
+	case mysql.RetriedPruned:
+		return "resolved: its text was pruned from the source, so there is nothing to send"
 	case mysql.RetriedAlready:
 		return "resolved already"
 	case mysql.RetriedLater:

@@ -24,14 +24,14 @@ func (cmd cursorResumeCmd) Run(a *app) error {
 	}
 	defer func() { _ = d.close() }()
 	if !d.now.Cursor.Known {
-		return &console.HintError{Err: errors.New("there is no cursor to resume from"), Hint: "replicator cursor init --at beginning|end|POSITION"}
+		return &console.HintError{Err: errors.New("there is no cursor to resume from"), Hint: replicator.HowToBegin}
 	}
 	decision, err := d.resume(a.ctx)
 	if err != nil {
 		return failure(err)
 	}
 	if cmd.DryRun {
-		fmt.Fprintln(a.stdout, "would do:", decision.Detail)
+		fmt.Fprintf(a.stdout, "would do: %s\nNothing was changed.\n", decision.Detail)
 		return nil
 	}
 	if err := d.decide(a.ctx, decision); err != nil {

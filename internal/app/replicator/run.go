@@ -22,7 +22,7 @@ type runCmd struct {
 
 // Run replicates until the context ends.
 func (cmd runCmd) Run(a *app) error {
-	c, logger, err := a.load()
+	c, logger, err := a.loadDaemon()
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (cmd onceCmd) Run(a *app) error {
 		return err
 	}
 	if !c.CRM.Enabled {
-		return &console.HintError{Err: errors.New("crm.enabled is false: nothing was applied"), Hint: "set crm.enabled = true"}
+		return &console.HintError{Err: errors.New("crm.enabled is false: nothing was applied"), Hint: enableHint(c)}
 	}
 	d, err := newDaemon(c, logger, prometheus.NewRegistry())
 	if err != nil {

@@ -28,7 +28,7 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 		s.Wakeups[cause] = n.Load()
 	}
 	if !s.Enabled {
-		s.State, s.Reason, s.Hint = statuspage.Idle, "crm_disabled", "set crm.enabled = true (now from: "+d.origin("crm.enabled")+")"
+		s.State, s.Reason, s.Hint = statuspage.Idle, disabled, enableHint(d.config)
 	}
 	if s.Hint == "" && s.DeadLettersOpen > 0 {
 		s.Hint = "replicator dead-letters list"
@@ -37,6 +37,9 @@ func (d *daemon) status(ctx context.Context, version string) statuspage.Status {
 	addLag(ctx, &s, d.source, state)
 	return s
 }
+
+// disabled is the reason where replication is switched off.
+const disabled = "crm_disabled"
 
 func addFailure(s *statuspage.Status, f *replicator.Failure) {
 	if f != nil {
@@ -76,8 +79,8 @@ func addLag(ctx context.Context, s *statuspage.Status, source replicator.Source,
 }
 
 type statusCmd struct {
-	JSON   bool          `help:"Print JSON."`
-	MaxLag time.Duration `placeholder:"5m" help:"Exit 3 where the lag is longer or not known, or replication is blocked."`
+	JSON   bool             `help:"Print JSON."`
+	MaxLag console.Duration `placeholder:"5m" help:"Exit 3 where the lag is longer or not known, or replication is blocked."`
 }
 
 // Run asks the running replicator, and reads both sides itself where none
@@ -121,7 +124,7 @@ func (cmd statusCmd) judge(s statuspage.Status) error {
 	if s.LagSeconds == nil {
 		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is not known")}
 	}
-	if lag := time.Duration(*s.LagSeconds * float64(time.Second)); lag > cmd.MaxLag {
+	if lag := time.Duration(*s.LagSeconds * float64(time.Second)); lag > time.Duration(cmd.MaxLag) {
 		return &console.ExitError{Code: console.Drift, Err: fmt.Errorf("the lag is %s, more than %s", lag.Round(time.Second), cmd.MaxLag)}
 	}
 	return nil
@@ -136,7 +139,13 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 	}
 	defer func() { _ = source.Close() }()
 	var state replicator.State
-	if c.CRM.Enabled {
+	look := func(ctx context.Context) error {
+		_, err := source.Read(ctx, state.Cursor, 0)
+		return err
+	}
+	if !c.CRM.Enabled {
+		s.Reason, s.Hint = disabled, enableHint(c)
+	} else {
 		target, err := newTarget(c, logger, nil)
 		if err != nil {
 			return s, err
@@ -151,8 +160,17 @@ func readStatus(ctx context.Context, c *config.Config, logger *slog.Logger, vers
 		s.CursorKnown, s.Generation, s.Position, s.AppliedTotal = overview.Cursor.Known, overview.Cursor.Generation, overview.Cursor.Position, overview.Cursor.AppliedTotal
 		s.LastApplied = overview.Cursor.UpdatedAt
 		state.Failure, state.TargetStrange = overview.Rewound, overview.Rewound != nil
+		if overview.StateMissing {
+			s.Hint = "start the replicator: it makes the state tables that are missing, or says who has to"
+		}
+		if !state.Cursor.Known {
+			look = func(ctx context.Context) error {
+				_, err := replicator.Begin(ctx, source, target)
+				return err
+			}
+		}
 	}
-	if _, err := source.Read(ctx, state.Cursor, 0); err != nil {
+	if err := look(ctx); err != nil {
 		f := replicator.AsFailure(err)
 		state.SourceStrange = f.Class == replicator.Blocked
 		if state.Failure == nil || state.SourceStrange {

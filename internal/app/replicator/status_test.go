@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"sidestream/internal/app/console"
 	"sidestream/internal/statuspage"
 )
 
@@ -21,7 +22,7 @@ func TestStatus_max_lag(t *testing.T) {
 		"blocked, no lag yet": {statuspage.Status{Class: "blocked", Reason: "target_engine", LagSeconds: new(0.0)}, "replication is blocked: target_engine"},
 		"blocked, not known":  {statuspage.Status{Class: "blocked", Reason: "target_rewound"}, "replication is blocked: target_rewound"},
 	} {
-		err := statusCmd{MaxLag: time.Minute}.judge(test.status)
+		err := statusCmd{MaxLag: console.Duration(time.Minute)}.judge(test.status)
 		if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}

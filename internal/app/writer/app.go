@@ -52,13 +52,21 @@ func Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer, 
 	return program.Finish(parsed.Run(&app{ctx: ctx, common: g.Common, environ: environ, stdout: stdout, stderr: stderr, version: version}))
 }
 
-// load reads the configuration and makes the logger.
-func (a *app) load() (*config.Config, *slog.Logger, error) {
+// load reads the configuration and makes the logger of a command that gives an
+// answer and ends.
+func (a *app) load() (*config.Config, *slog.Logger, error) { return a.loadFor(console.LogLevel) }
+
+// loadDaemon is load for a program that stays.
+func (a *app) loadDaemon() (*config.Config, *slog.Logger, error) {
+	return a.loadFor(func(c *config.Config) string { return c.Log.Level })
+}
+
+func (a *app) loadFor(level func(*config.Config) string) (*config.Config, *slog.Logger, error) {
 	c, err := config.Load(config.Options{Path: a.common.Config, Environ: a.environ, Flags: a.common.Flags(), Program: config.Writer})
 	if err != nil {
 		return nil, nil, err
 	}
-	logger, err := ops.NewLogger(a.stderr, c.Log.Level, c.Log.Format, console.IsTerminal(a.stderr))
+	logger, err := ops.NewLogger(a.stderr, level(c), c.Log.Format, console.IsTerminal(a.stderr))
 	if err != nil {
 		return nil, nil, err
 	}

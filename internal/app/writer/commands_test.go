@@ -37,8 +37,15 @@ func TestErase(t *testing.T) {
 	} else {
 		wants(t, stderr, "is a business account's", "next: ")
 	}
-	if code, _, _ := i.run(t, "erase"); code != 64 {
+	if code, _, stderr := i.run(t, "erase"); code != 64 {
 		t.Errorf("without an id: exit %d", code)
+	} else {
+		wants(t, stderr, "try: writer erase --help")
+	}
+	if code, _, stderr := i.run(t, "erase", "--user-id", "12"); code != 64 {
+		t.Errorf("an id that nobody has: exit %d", code)
+	} else {
+		wants(t, stderr, "at least 8 characters")
 	}
 }
 
@@ -62,7 +69,7 @@ func TestErase_says_that_a_reader_keeps_the_texts(t *testing.T) {
 	if code != 1 {
 		t.Errorf("exit %d", code)
 	}
-	wants(t, stdout, "erased 1 messages")
+	wants(t, stdout, "erased 1 message and 0 undecoded deliveries;")
 	wants(t, stderr, "still in the -wal file", "next: end the program that reads")
 	if err := reader.Rollback(); err != nil {
 		t.Fatal(err)
@@ -77,12 +84,12 @@ func TestPrune(t *testing.T) {
 	i.fill(t, time.Now().Add(-500*24*time.Hour), store.Delivery{Changes: []mapping.Change{say(person, "m1", "one"), say(person, "m2", "two"), say(person, "m3", "three")}})
 
 	for name, change := range map[string]func(*statuspage.Status){
-		"does not know its cursor":      func(s *statuspage.Status) { s.CursorKnown = false },
-		"is blocked":                    func(s *statuspage.Status) { s.State = statuspage.Blocked },
-		"cannot read its source":        func(s *statuspage.Status) { s.Head = nil },
-		"reads another file":            func(s *statuspage.Status) { s.Head = new(int64(4)) },
-		"1 dead letters are open":       func(s *statuspage.Status) { s.DeadLettersOpen = 1 },
-		"is not known: read the answer": func(s *statuspage.Status) { s.State = "" },
+		"does not know its cursor":                    func(s *statuspage.Status) { s.CursorKnown = false },
+		"is blocked":                                  func(s *statuspage.Status) { s.State = statuspage.Blocked },
+		"cannot read its source":                      func(s *statuspage.Status) { s.Head = nil },
+		"reads another file":                          func(s *statuspage.Status) { s.Head = new(int64(4)) },
+		"1 dead letter is open, and what it holds is": func(s *statuspage.Status) { s.DeadLettersOpen = 1 },
+		"is not known: read the answer":               func(s *statuspage.Status) { s.State = "" },
 	} {
 		status = good
 		change(&status)
@@ -97,8 +104,8 @@ func TestPrune(t *testing.T) {
 	wants(t, i.must(t, "prune", "--older-than", "400d", "--dry-run"), "would blank 2 messages and edits up to position 2")
 	wants(t, i.must(t, "prune", "--older-than", "400d"), "blanked 2 messages and edits up to position 2")
 	status.Position, status.DeadLettersOpen = 3, 1
-	wants(t, i.must(t, "prune", "--older-than", "9600h", "--include-dead-letters"), "blanked 1 messages")
-	for _, wrong := range []string{"400", "-1h", "soon", "0s"} {
+	wants(t, i.must(t, "prune", "--older-than", "9600h", "--include-dead-letters"), "blanked 1 message or edit up to")
+	for _, wrong := range []string{"400", "-1h", "soon", "0s", "0d"} {
 		if code, _, _ := i.run(t, "prune", "--older-than="+wrong); code != 64 {
 			t.Errorf("%q: exit %d", wrong, code)
 		}
@@ -145,19 +152,29 @@ func TestUndecoded(t *testing.T) {
 	i.fill(t, at, d)
 
 	list := i.must(t, "undecoded", "list")
-	wants(t, list, "2026-11-01 12:00:00", "13 bytes", "unknown_shape", "4 undecoded")
+	wants(t, list, "2026-11-01T12:00:00Z", "13 bytes", "unknown_shape", "4 undecoded")
 	if strings.Contains(list, "JSON") || strings.Contains(list, person) {
 		t.Error("the list shows content")
 	}
 	wants(t, i.must(t, "undecoded", "replay"), "1 understood now, 3 kept")
 	wants(t, i.must(t, "undecoded", "replay"), "0 understood now, 3 kept")
-	wants(t, i.must(t, "erase", "--user-id", person, "--dry-run"), "would erase 1 messages and 2 undecoded")
+	wants(t, i.must(t, "erase", "--user-id", person, "--dry-run"), "would erase 1 message and 2 undecoded")
 	if code, _, stderr := i.run(t, "undecoded", "drop"); code != 64 {
 		t.Errorf("exit %d", code)
 	} else {
 		wants(t, stderr, "--all")
 	}
-	wants(t, i.must(t, "undecoded", "drop", "2", "99"), "1 dropped")
+	if code, _, stderr := i.run(t, "undecoded", "drop", "--all", "2"); code != 64 {
+		t.Errorf("all and one of them: exit %d", code)
+	} else {
+		wants(t, stderr, "not both", "try: writer undecoded drop --help")
+	}
+	if code, stdout, stderr := i.run(t, "undecoded", "drop", "2", "99"); code != 1 {
+		t.Errorf("a row that is not there: exit %d", code)
+	} else {
+		wants(t, stdout, "1 dropped")
+		wants(t, stderr, "no undecoded delivery has the number 99", "next: writer undecoded list")
+	}
 	wants(t, i.must(t, "undecoded", "drop", "--all"), "2 dropped")
 	wants(t, i.must(t, "undecoded", "list"), "0 undecoded")
 }
@@ -208,7 +225,7 @@ func TestUndecoded_replay_of_what_brings_a_message(t *testing.T) {
 	i.fill(t, time.Now(), store.Delivery{Undecoded: []store.Undecoded{{Reason: webhook.ReasonTooMany, Body: []byte(body)}}})
 	wants(t, i.must(t, "undecoded", "replay"), "1 understood now, 0 kept")
 	wants(t, i.must(t, "undecoded", "replay"), "0 understood now, 1 kept")
-	wants(t, i.must(t, "erase", "--user-id", person, "--dry-run"), "would erase 1 messages")
+	wants(t, i.must(t, "erase", "--user-id", person, "--dry-run"), "would erase 1 message")
 }
 
 func TestRun_deletion_callback(t *testing.T) {

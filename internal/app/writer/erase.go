@@ -26,17 +26,26 @@ func (cmd eraseCmd) Run(a *app) error {
 		if errors.Is(err, store.ErrAccount) {
 			return &console.HintError{Err: err, Hint: "name the person on the other side of the conversation"}
 		}
+		if errors.Is(err, store.ErrShortID) {
+			return &console.ExitError{Code: console.Usage, Err: err}
+		}
 		if err != nil {
 			return err
 		}
 		if cmd.DryRun {
-			fmt.Fprintf(a.stdout, "would erase %d messages and %d undecoded deliveries that name the person\n", done.Messages, done.Undecoded)
+			fmt.Fprintf(a.stdout, "would erase %s and %s that name the person\n", messages(done.Messages), deliveries(done.Undecoded))
 			return nil
 		}
-		fmt.Fprintf(a.stdout, "erased %d messages and %d undecoded deliveries; the CRM follows when the replicator has come to the end of the file\n",
-			done.Messages, done.Undecoded)
+		fmt.Fprintf(a.stdout, "erased %s and %s; the CRM follows when the replicator has come to the end of the file\n",
+			messages(done.Messages), deliveries(done.Undecoded))
 		return scrubbed(a.ctx, s, cmd.Wait)
 	})
+}
+
+func messages(n int) string { return console.Count(n, "message", "messages") }
+
+func deliveries(n int) string {
+	return console.Count(n, "undecoded delivery", "undecoded deliveries")
 }
 
 // scrubbed waits until the texts have left the -wal file too.

@@ -14,10 +14,10 @@ import (
 )
 
 type pruneCmd struct {
-	OlderThan          age           `required:"" placeholder:"400d" help:"Age from which on texts are not kept."`
-	DryRun             bool          `help:"Count only."`
-	IncludeDeadLetters bool          `help:"Prune although dead letters are open: what they hold can then not be retried."`
-	Wait               time.Duration `default:"30s" help:"How long to wait for readers that keep the texts in the -wal file."`
+	OlderThan          console.Duration `required:"" placeholder:"400d" help:"Age from which on texts are not kept."`
+	DryRun             bool             `help:"Count only."`
+	IncludeDeadLetters bool             `help:"Prune although dead letters are open: what they hold can then not be retried."`
+	Wait               time.Duration    `default:"30s" help:"How long to wait for readers that keep the texts in the -wal file."`
 }
 
 // Run blanks what is old and in the CRM.
@@ -32,10 +32,10 @@ func (cmd pruneCmd) Run(a *app) error {
 			return err
 		}
 		if cmd.DryRun {
-			fmt.Fprintf(a.stdout, "would blank %d messages and edits up to position %d, and delete %d undecoded deliveries\n", done.Rows, upTo, done.Undecoded)
+			fmt.Fprintf(a.stdout, "would blank %s up to position %d, and delete %s\n", rows(done.Rows), upTo, deliveries(done.Undecoded))
 			return nil
 		}
-		fmt.Fprintf(a.stdout, "blanked %d messages and edits up to position %d, deleted %d undecoded deliveries\n", done.Rows, upTo, done.Undecoded)
+		fmt.Fprintf(a.stdout, "blanked %s up to position %d, deleted %s\n", rows(done.Rows), upTo, deliveries(done.Undecoded))
 		return scrubbed(a.ctx, s, cmd.Wait)
 	})
 }
@@ -73,9 +73,19 @@ func appliedPosition(ctx context.Context, s *store.Store, c *config.Config, incl
 		return 0, refuse("set replicator.listen to the replicator of this file", "the replicator at %s reads another file (%s)", c.Replicator.Listen, status.Database)
 	case status.DeadLettersOpen > 0 && !includeDeadLetters:
 		return 0, refuse("replicator dead-letters retry, or prune with --include-dead-letters",
-			"%d dead letters are open, and what they hold is in this file alone", status.DeadLettersOpen)
+			"%s is in this file alone", heldBy(status.DeadLettersOpen))
 	}
 	return min(status.Position, after), nil
+}
+
+func rows(n int) string { return console.Count(n, "message or edit", "messages and edits") }
+
+// heldBy names what open dead letters hold.
+func heldBy(letters int64) string {
+	if letters == 1 {
+		return "1 dead letter is open, and what it holds"
+	}
+	return fmt.Sprintf("%d dead letters are open, and what they hold", letters)
 }
 
 // hintOf returns the hint of an error, for a log line.

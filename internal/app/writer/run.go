@@ -39,7 +39,7 @@ type runCmd struct {
 
 // Run receives webhooks until the context ends.
 func (cmd runCmd) Run(a *app) (err error) {
-	c, logger, err := a.load()
+	c, logger, err := a.loadDaemon()
 	if err != nil {
 		return err
 	}
@@ -67,9 +67,9 @@ func (cmd runCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	public, err := new(net.ListenConfig).Listen(a.ctx, "tcp", c.Writer.Listen)
+	public, err := ops.Listen(a.ctx, "writer.listen", c.Writer.Listen)
 	if err != nil {
-		return fmt.Errorf("writer.listen: %w", err)
+		return err
 	}
 	server, err := ops.New(ops.Options{
 		Listen: c.Writer.MetricsListen, ListenKey: "writer.metrics_listen", WebConfigFile: c.Ops.WebConfigFile,

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"sidestream/internal/app/console"
@@ -74,7 +76,7 @@ func (undecodedListCmd) Run(a *app) error {
 		n := 0
 		err := each(a.ctx, s, func(row store.StoredUndecoded) error {
 			n++
-			fmt.Fprintf(a.stdout, "%-8d %s  %8d bytes  %s\n", row.ID, row.ReceivedAt.UTC().Format(time.DateTime), row.Bytes, row.Reason)
+			fmt.Fprintf(a.stdout, "%-8d %s  %8d bytes  %s\n", row.ID, row.ReceivedAt.UTC().Format(time.RFC3339), row.Bytes, row.Reason)
 			return nil
 		})
 		fmt.Fprintf(a.stdout, "%d undecoded\n", n)
@@ -136,15 +138,22 @@ type undecodedDropCmd struct {
 	All bool    `help:"Delete all of them."`
 }
 
+// Validate is asked while the command line is read.
+func (cmd undecodedDropCmd) Validate() error {
+	if (len(cmd.ID) == 0) != cmd.All {
+		return errors.New("name the rows to drop, or give --all, and not both")
+	}
+	return nil
+}
+
 // Run deletes rows.
 func (cmd undecodedDropCmd) Run(a *app) error {
-	if len(cmd.ID) == 0 && !cmd.All {
-		return &console.ExitError{Code: console.Usage, Err: fmt.Errorf("name the rows to drop, or --all")}
-	}
 	return withStore(a, func(s *store.Store, _ *config.Config) error {
-		ids := cmd.ID
+		ids, absent, err := present(a.ctx, s, cmd.ID)
+		if err != nil {
+			return err
+		}
 		if cmd.All {
-			ids = nil
 			if err := each(a.ctx, s, func(row store.StoredUndecoded) error { ids = append(ids, row.ID); return nil }); err != nil {
 				return err
 			}
@@ -160,6 +169,24 @@ func (cmd undecodedDropCmd) Run(a *app) error {
 			ids = ids[n:]
 		}
 		fmt.Fprintf(a.stdout, "%d dropped\n", dropped)
+		if len(absent) > 0 {
+			return &console.HintError{Err: fmt.Errorf("no undecoded delivery has the number %s", strings.Join(absent, ", ")), Hint: "writer undecoded list"}
+		}
 		return nil
 	})
+}
+
+// present sorts numbers into those that a row has and those that none has.
+func present(ctx context.Context, s *store.Store, numbers []int64) (ids []int64, absent []string, err error) {
+	for _, id := range numbers {
+		switch _, err := s.UndecodedBody(ctx, id); {
+		case errors.Is(err, store.ErrNotFound):
+			absent = append(absent, strconv.FormatInt(id, 10))
+		case err != nil:
+			return nil, nil, err
+		default:
+			ids = append(ids, id)
+		}
+	}
+	return ids, absent, nil
 }

@@ -158,6 +158,9 @@ func (s *Server) applyLetter(source string, cursor replicator.Cursor, item repli
 	if _, there := s.ledger[at]; there {
 		return "already_applied", nil
 	}
+	if item.Pruned {
+		return "pruned", nil
+	}
 	if s.rewound[source] {
 		return "", rewound()
 	}
