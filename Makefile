@@ -87,7 +87,7 @@ show-faults: ## run what docs/GUARANTEES.md names, and print each row with its r
 	go test -count=1 -v -timeout 20m -run 'TestShowCore' ./internal/e2e; \
 	SIDESTREAM_CUTS=10000 go test -count=1 -v -timeout 40m -run 'TestShowCuts' ./internal/e2e; \
 	go test -count=1 -v -timeout 20m -run 'TestShowOutage|TestShowCrashMatrix|TestShowGalera' ./internal/e2e; \
-	go test -tags planted -count=1 -v -timeout 30m -run 'TestShowPlanted' ./internal/planted; } \
+	go test -tags planted -count=1 -v -timeout 30m -run '^TestShowPlanted$$' ./internal/planted; } \
 		2>&1 | tee "$$results" | awk -f internal/e2e/numbers.awk; \
 	awk -f internal/e2e/faults.awk "$$results" docs/GUARANTEES.md
 
