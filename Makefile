@@ -73,8 +73,11 @@ show-core: ## show what the core promises, one proof after the other
 show-changes: ## show that edits, unsends and erasures end the same in every order
 	go test -count=1 -v -run TestShowChanges ./internal/e2e
 
+# Which histories; 0 draws others each time.
+HISTORIES ?= 0
+
 show-simulation: ## play ten thousand histories, and print what happened how often
-	go test -count=1 -v -run '^TestSimulation$$' ./internal/simulation -rapid.checks=10000
+	go test -count=1 -v -run '^TestSimulation$$' ./internal/simulation -rapid.checks=10000 -rapid.seed=$(HISTORIES)
 
 # The tests that docs/GUARANTEES.md names, but for those that are asked for more
 # than every day, and where they are.

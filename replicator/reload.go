@@ -53,7 +53,7 @@ func (r *Replicator) reload(ctx context.Context) error {
 	if found.Generation != r.cursor.Generation || found.Position != r.cursor.Position || found.Attempt != r.cursor.Attempt || !r.cursor.Known {
 		// Whoever wrote this row, at the same position too, may have read another
 		// file.
-		r.queue, r.own = queue{}, false
+		r.queue, r.own, r.failures = queue{}, false, failures{}
 	}
 	r.cursor, r.loaded, r.loadedAt, r.recognised = found, true, r.opt.Now(), false
 	return nil

@@ -212,3 +212,36 @@ func TestReplicator_parked_then_edited(t *testing.T) {
 		t.Errorf("the CRM says %q, and lacks the edit", got)
 	}
 }
+
+func TestReplicator_failures_of_another_file_do_not_count(t *testing.T) {
+	b := setup(t)
+	b.source.Append(sayMany(1, 1)...)
+	unknown := 7 // one more at the same position is evidence of a bad row
+	b.target.Fault = func() fake.Fault {
+		if unknown == 0 {
+			return fake.None
+		}
+		unknown--
+		return fake.Unknown
+	}
+	for unknown > 0 {
+		if _, err := b.Step(t.Context()); err == nil {
+			t.Fatal("an unknown error passed")
+		}
+	}
+	other := fake.NewSource("other")
+	other.Append(sayMany(2, 2)...)
+	b.source.Become(other)
+	now := b.server.Cursor("main")
+	next := now
+	next.Generation, next.SourceID, next.Decision, next.Attempt = 2, "other", "resume-1-0", "resume-1-0"
+	if err := b.target.Decide(t.Context(), now, next, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	unknown = 1
+	b.persist(t, 10)
+	want(t, b, "text 2")
+	if dead := b.server.DeadLetters("main"); len(dead) > 0 {
+		t.Errorf("dead letters at %v", dead)
+	}
+}
