@@ -235,10 +235,13 @@ func (r *resumption) prove(ctx context.Context, id string, from int64) (proof, e
 		p.proven, missing = a.Position, 0
 	}
 	if missing > 0 {
-		// What lies behind the last row that is proven may be new, also where
-		// replication had begun further on: to send an old message once more is
-		// better than to send a new one never.
-		p.upTo, p.first = min(p.upTo, missing-1), min(p.first, p.proven)
+		p.upTo = min(p.upTo, missing-1)
+	}
+	if missing > 0 && missing <= r.now.StartPosition || r.last < r.now.StartPosition {
+		// The file is one from before the beginning: what lies behind the last row
+		// that is proven may be new. To send an old message once more is better than
+		// to send a new one never.
+		p.first = min(p.first, p.proven)
 	}
 	p.first = min(p.first, p.upTo)
 	return p, nil
