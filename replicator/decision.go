@@ -17,14 +17,17 @@ const (
 // DecisionToken is the Cursor.Decision, and the Attempt, of a decision that a
 // person makes at a time upon a cursor as it was: the action, the time, and up
 // to which position what follows is meant to be sent again. Who has said so with
-// a cursor set has said it for a resume on the way, too.
-func DecisionToken(action string, was Cursor, at time.Time) string {
+// a cursor set has said it for a resume on the way, too; and a resume that has
+// taken no row over has looked more closely than the next reload would.
+func DecisionToken(action string, was Cursor, at time.Time, taken int) string {
 	again := int64(0)
 	if action == ActionSet {
 		again = was.Position
 	}
 	if action == ActionResume && was.SendsAgain() {
 		action, again = ActionSet, was.sentAgainUpTo()
+	} else if action == ActionResume && taken == 0 {
+		action = "resumed"
 	}
 	return fmt.Sprintf("%s-%d-%d", action, at.UnixNano(), again)
 }

@@ -28,7 +28,7 @@ func (b *bundle) resume(t *testing.T) replicator.Cursor {
 		t.Fatal(err)
 	}
 	next := found.Next
-	next.Decision = replicator.DecisionToken(replicator.ActionResume, now, time.Now())
+	next.Decision = replicator.DecisionToken(replicator.ActionResume, now, time.Now(), len(found.Taken))
 	next.Attempt = next.Decision
 	if err := b.target.Decide(t.Context(), now, next, found.Taken, found.Letters); err != nil {
 		t.Fatal(err)

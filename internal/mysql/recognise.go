@@ -157,6 +157,8 @@ func (t *Target) recogniseAhead(ctx context.Context, s *session, cursor replicat
 			if found, err = t.findAbove(ctx, s, t.tail.lastID(), was, false); found.ID > 0 {
 				alike[found.ID] = true
 			}
+		} else if found.ID > 0 && l.Record.UserID == mapping.ErasedText {
+			alike[found.ID] = true // every erased message has this text
 		} else if found.ID > 0 {
 			exact++
 		}

@@ -54,7 +54,7 @@ func (h *history) look() (now replicator.Cursor, tail replicator.Tail, ok bool) 
 func (h *history) decide(action string, now, next replicator.Cursor, r replicator.Resumption) bool {
 	next.Known = true
 	h.decisions++
-	next.Decision = replicator.DecisionToken(action, now, time.Unix(0, h.decisions))
+	next.Decision = replicator.DecisionToken(action, now, time.Unix(0, h.decisions), len(r.Taken))
 	next.Attempt = next.Decision
 	err := h.operator.Decide(h.Context(), now, next, r.Taken, r.Letters)
 	h.note("the operator's cursor %s: position %d to %d, generation %d to %d: %s", action, now.Position, next.Position, now.Generation, next.Generation, outcome(err))

@@ -63,7 +63,7 @@ func (d *desk) close() error { return errors.Join(d.target.Close(), d.source.Clo
 func (d *desk) decide(ctx context.Context, decision mysql.Decision) error {
 	next := &decision.Next
 	next.Known = true
-	next.Decision = replicator.DecisionToken(decision.Action, d.now.Cursor, time.Now())
+	next.Decision = replicator.DecisionToken(decision.Action, d.now.Cursor, time.Now(), len(decision.Taken))
 	next.Attempt = next.Decision
 	decision.Expect = d.now.Cursor
 	if err := d.target.Decide(ctx, decision); err != nil {

@@ -44,8 +44,12 @@ func (s *Server) taken(source string, cursor replicator.Cursor, ahead []replicat
 	}
 	exact, alike := 0, map[int64]bool{}
 	for _, l := range ahead {
-		if s.findAbove(last, l.Record, true).ID > 0 {
-			exact++
+		if found := s.findAbove(last, l.Record, true); found.ID > 0 {
+			if l.Record.UserID == mapping.ErasedText {
+				alike[found.ID] = true
+			} else {
+				exact++
+			}
 			continue
 		}
 		was := l.Record
